@@ -1,0 +1,49 @@
+/** Every code the product can raise. Codes are API: add freely, rename only in a major release. */
+export type ErrorCode =
+  // core: values from outside
+  | 'ERR_JSON_INVALID'
+  | 'ERR_STREAM_ID_INVALID'
+  | 'ERR_OFFSET_INVALID'
+  | 'ERR_APP_ID_INVALID'
+  | 'ERR_TAG_INVALID'
+  // aql
+  | 'ERR_AQL_SYNTAX'
+  | 'ERR_AQL_FEATURE_NOT_ENABLED'
+  | 'ERR_AQL_FEATURE_UNSUPPORTED'
+  | 'ERR_AQL_TOO_COMPLEX'
+  | 'ERR_AQL_RANGES_DIFFER'
+  | 'ERR_ROUTE_INVALID'
+  // config
+  | 'ERR_CONFIG_INVALID'
+  | 'ERR_CONFIG_UNREADABLE'
+  // storage
+  | 'ERR_STORE_CLOSED'
+  | 'ERR_STORE_LOCKED'
+  | 'ERR_STORE_FORMAT'
+  | 'ERR_STORE_MISSING'
+  | 'ERR_STORE_CORRUPT'
+  | 'ERR_STORE_FULL'
+  | 'ERR_STORE_IO'
+  | 'ERR_STORE_READ_ONLY'
+  | 'ERR_STORE_WRONG_NODE'
+  | 'ERR_DATA_DIRECTORY'
+  | 'ERR_EVENT_TOO_LARGE'
+  | 'ERR_BOUNDS_OUT_OF_RANGE'
+  // node
+  | 'ERR_ADDRESS_IN_USE'
+  | 'ERR_ABORTED'
+
+/** Base of everything thrown on purpose. Branch on `code`; `message` is for people and may change. */
+export abstract class MillraceError extends Error {
+  abstract readonly code: ErrorCode
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = new.target.name
+  }
+}
+
+/** The caller's own signal ended the work. */
+export class AbortedError extends MillraceError {
+  readonly code = 'ERR_ABORTED'
+}

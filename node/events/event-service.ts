@@ -1,0 +1,67 @@
+import type { AppId, EventKey, EventOrder, OffsetMap, Publication } from '../../core/index.js'
+
+/**
+ * What the app API needs of the node: everything about events, free of HTTP and WebSocket. Answers come as chunks of
+ * finished NDJSON lines in the wire's own form, so that the API layer copies bytes and builds no objects.
+ */
+export interface EventService {
+  /** Newest readable offset per stream, and counts of events known to be missing here. */
+  offsets(): { readonly present: OffsetMap; readonly toReplicate: ReadonlyMap<string, number> }
+
+  /**
+   * Publishes the events of one request body (`{"data":[{"tags":[…],"payload":…},…]}`, JSON in UTF-8), in one commit.
+   *
+   * @returns the reply body `{"data":[{"lamport":…,"stream":…,"offset":…,"timestamp":…},…]}` as JSON text
+   * @throws RequestShapeError and others: nothing was stored
+   */
+  publish(body: Uint8Array, appId: AppId): Promise<string>
+
+  /** The same from a slice of a bigger JSON text (WebSocket frames): `[start, end)` holds the payload object. */
+  publishSlice(bytes: Uint8Array, start: number, end: number, appId: AppId): Promise<string>
+
+  /**
+   * A one-shot query. Errors of the text or of the endpoint are thrown before the first chunk;
+   * later ones arrive as `diagnostic` lines.
+   */
+  query(request: QueryRequest, context: RequestContext): Promise<Answer>
+  subscribe(request: SubscribeRequest, context: RequestContext): Promise<Answer>
+  subscribeMonotonic(request: MonotonicRequest, context: RequestContext): Promise<Answer>
+}
+
+export interface RequestContext {
+  readonly appId: AppId
+  /** Aborted when the client goes away or cancels. */
+  readonly signal: AbortSignal
+}
+
+export interface QueryRequest {
+  readonly query: string
+  readonly order: EventOrder
+  readonly lowerBound: OffsetMap | undefined
+  readonly upperBound: OffsetMap | undefined
+}
+
+export interface SubscribeRequest {
+  readonly query: string
+  readonly lowerBound: OffsetMap | undefined
+}
+
+export interface MonotonicRequest {
+  readonly query: string
+  readonly session: string
+  readonly lowerBound: OffsetMap
+}
+
+/**
+ * Lines of an answer: each chunk holds whole lines, each ended by one line feed, none empty. Pulling is flow control: a
+ * reader that does not pull holds up only itself. Ending the iteration early cancels.
+ */
+export type Answer = AsyncIterable<Uint8Array>
+
+/** Where a monotonic subscription has to start again. */
+export interface TimeTravel {
+  readonly type: 'timeTravel'
+  readonly newStart: EventKey
+}
+
+export type { Publication }

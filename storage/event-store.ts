@@ -1,0 +1,129 @@
+import type {
+  AppId,
+  EventBatch,
+  EventReader,
+  NewEvent,
+  NodeId,
+  OffsetMap,
+  Publication,
+  ReadRequest,
+  StreamId,
+} from '../core/index.js'
+import type { Retention } from './retention.js'
+
+/** One publish: all its events become durable and visible together, or none does. */
+export interface AppendRequest {
+  readonly appId: AppId
+  /** Wall clock, µs since 1970; all events of the request carry it. */
+  readonly timestamp: number
+  /** In request order; lamports follow it. */
+  readonly events: readonly AppendEvent[]
+}
+
+export interface AppendEvent extends NewEvent {
+  /** Number of the own stream that the event goes to; its name must have been registered. */
+  readonly streamNumber: number
+}
+
+/** What became durable in one commit: one batch per stream and run of lines, offsets ascending within each stream. */
+export type CommitListener = (batches: readonly EventBatch[]) => void
+
+/** A stream as operators see it. */
+export interface StreamStatus {
+  readonly stream: StreamId
+  readonly name: string | undefined
+  readonly number: number
+  readonly own: boolean
+  /** Events that can be read. */
+  readonly events: number
+  /** Oldest offset that can be read; `nextOffset` when the stream is empty. */
+  readonly firstOffset: number
+  /** Offset of the next event; -1 + this is the newest. */
+  readonly nextOffset: number
+  readonly blocks: number
+  readonly tailEvents: number
+  /** Stored bytes that `maxSize` counts: blocks and tail, with frames, index and header. */
+  readonly storedBytes: number
+  /** µs; `undefined` when there is no event. */
+  readonly oldestTimestamp: number | undefined
+  readonly newestTimestamp: number | undefined
+  readonly retention: Retention
+  /** What a prune at this moment would drop, and what holds the oldest remaining block back. */
+  readonly nextPrune: PrunePreview
+}
+
+export interface PrunePreview {
+  readonly blocks: number
+  readonly events: number
+  readonly storedBytes: number
+  readonly heldBackBy: 'no-limit' | 'unsealed' | 'within-limits' | 'clock-jump'
+}
+
+/** What a read would touch, found out from the index alone. */
+export interface ReadPlan {
+  readonly streams: number
+  readonly blocks: number
+  readonly blocksSkipped: number
+  readonly tailEvents: number
+}
+
+/** The store of one node and topic, as the daemon sees it. */
+export interface EventStore extends EventReader, AsyncDisposable {
+  readonly nodeId: NodeId
+  /**
+   * Stores events; resolves when they are durable under the configured `sync` mode and visible to every later read.
+   * Requests are committed in call order. Waits while too much is in flight.
+   *
+   * @throws StoreFullError, StoreIoError, StoreReadOnlyError, StoreClosedError: nothing was stored, nothing used up
+   */
+  append(request: AppendRequest): Promise<readonly Publication[]>
+  /** Newest readable offset of every stream that ever had an event. */
+  offsets(): OffsetMap
+  read(request: ReadRequest): AsyncGenerator<EventBatch>
+  plan(request: ReadRequest): Promise<ReadPlan>
+  /** Called after a commit is durable and before its publishers are answered; must not throw. Returns its removal. */
+  onCommit(listener: CommitListener): () => void
+  /** Gives numbers to names that have none yet (in order), durably, and returns the number of each. 'default' is 0. */
+  registerStreams(names: readonly string[]): Promise<ReadonlyMap<string, number>>
+  /** Replaces all limits; streams not named keep everything. Does not restart the prune timer. */
+  setRetention(limits: ReadonlyMap<string, Retention>): void
+  streams(): Promise<readonly StreamStatus[]>
+  metrics(): StoreMetrics
+  /** Why the store takes no events at the moment, if so. Reads go on. */
+  readonly health: StoreHealth
+  close(): Promise<void>
+}
+
+export interface StoreHealth {
+  readonly writable: boolean
+  /** Sentences for the operator; empty when all is well. */
+  readonly problems: readonly string[]
+}
+
+/** Counters since start; histograms as plain sample arrays are the reader's business. */
+export interface StoreMetrics {
+  readonly commits: number
+  readonly committedEvents: number
+  readonly committedBytes: number
+  /** Seconds, cumulative buckets as in Prometheus; see `Histogram`. */
+  readonly commitSeconds: HistogramSnapshot
+  readonly syncSeconds: HistogramSnapshot
+  readonly pendingAppends: number
+  readonly sealedBlocks: number
+  readonly prunedBlocks: number
+  readonly prunedEvents: number
+  readonly prunedBytes: number
+  readonly pruneSeconds: HistogramSnapshot
+  readonly corruptRecords: number
+  /** Everything below the topic's directory, bytes. */
+  readonly bytesOnDisk: number
+  readonly cacheBytes: number
+}
+
+/** Prometheus form: `counts[i]` observations were at most `bounds[i]`; `count` includes those above the last bound. */
+export interface HistogramSnapshot {
+  readonly bounds: readonly number[]
+  readonly counts: readonly number[]
+  readonly sum: number
+  readonly count: number
+}

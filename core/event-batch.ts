@@ -1,3 +1,4 @@
+import type { AppId } from './app-id.js'
 import { LINE_TRAILER_LENGTH, parseLineHeader } from './event-line.js'
 import type { StoredEvent } from './event.js'
 import type { StreamId } from './stream-id.js'
@@ -19,6 +20,14 @@ export interface EventBatchParts {
   readonly timestamps: Float64Array
   /** Lines that belong to the batch, in the order in which they are to be delivered; all, ascending, when absent. */
   readonly selected?: Uint32Array | undefined
+  /** Tags and app of each line where they are at hand already; else they are read from the lines when asked for. */
+  readonly known?: KnownHeaders | undefined
+}
+
+/** One entry per line. */
+export interface KnownHeaders {
+  readonly tags: readonly TagSet[]
+  readonly appIds: readonly AppId[]
 }
 
 /** Events of one stream as they lie in memory: lines of one buffer and a choice among them. Immutable. */
@@ -31,6 +40,7 @@ export class EventBatch implements EventBatchParts {
   readonly lamports: Float64Array
   readonly timestamps: Float64Array
   readonly selected: Uint32Array | undefined
+  readonly known: KnownHeaders | undefined
   /** Events in the batch. */
   readonly length: number
 
@@ -43,6 +53,7 @@ export class EventBatch implements EventBatchParts {
     this.lamports = parts.lamports
     this.timestamps = parts.timestamps
     this.selected = parts.selected
+    this.known = parts.known
     this.length = parts.selected?.length ?? parts.payloads.length
   }
 
@@ -98,6 +109,9 @@ class LineEvent implements StoredEvent {
     this.payloadStart = batch.payloads[line] ?? 0
     this.payloadEnd = (batch.starts[line + 1] ?? 0) - LINE_TRAILER_LENGTH
     this.#lineStart = batch.starts[line] ?? 0
+    const tags = batch.known?.tags[line]
+    const appId = batch.known?.appIds[line]
+    if (tags !== undefined && appId !== undefined) this.#header = { tags, appId }
   }
 
   get tags(): TagSet {

@@ -2,7 +2,7 @@ export { parseAppId, AppIdError, type AppId } from './app-id.js'
 export { decodeBase64, encodeBase64, NODE_ID_LENGTH } from './base64.js'
 export { systemClock, type Clock } from './clock.js'
 export { AbortedError, MillraceError, type ErrorCode } from './errors.js'
-export { EventBatch, type EventBatchParts } from './event-batch.js'
+export { EventBatch, type EventBatchParts, type KnownHeaders } from './event-batch.js'
 export { LINE_TRAILER, LINE_TRAILER_LENGTH, parseLineHeader, renderLineHeader, type LineHeader } from './event-line.js'
 export type { EventKey, NewEvent, Publication, StoredEvent } from './event.js'
 export { offsetMapToJson, OffsetError, parseOffsetMap, type OffsetMap } from './offset-map.js'
@@ -28,3 +28,4 @@ export {
   type TagSelection,
 } from './tag-selection.js'
 export { compareCodePoints, TagError, toTagSet, type TagSet } from './tags.js'
+export { compactJson, JsonError, JsonScanner, MAX_JSON_DEPTH } from './json-scan.js'

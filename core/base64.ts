@@ -4,7 +4,7 @@
  */
 const ALPHABET = './0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 
-const VALUES = new Map([...ALPHABET].map((character, value) => [character, value]))
+const VALUES = new Map(Array.from(ALPHABET, (character, value) => [character, value]))
 
 /** Characters that 32 bytes take. */
 export const NODE_ID_LENGTH = 43

@@ -69,7 +69,8 @@ export class EventBatch implements EventBatchParts {
 
   /** The same lines with another choice among them. */
   select(selected: Uint32Array | undefined): EventBatch {
-    return new EventBatch({ ...this, selected })
+    const { stream, bytes, firstOffset, starts, payloads, lamports, timestamps } = this
+    return new EventBatch({ stream, bytes, firstOffset, starts, payloads, lamports, timestamps, selected })
   }
 
   /** The lines of the batch, each with its line feed, as few slices of `bytes` as possible, in order. */

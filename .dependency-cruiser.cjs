@@ -1,0 +1,108 @@
+// The arrows between folders, as rules. The table is the one of CONTRIBUTING.md: lowest folder first, each with the
+// folders that it may import.
+const arrows = {
+  core: [],
+  aql: ['core'],
+  storage: ['core'],
+  config: ['core', 'aql'],
+  replication: ['core', 'storage'],
+  node: ['core', 'aql', 'storage', 'config', 'replication'],
+  client: ['core'],
+  cli: ['core', 'config', 'client', 'node'],
+}
+
+/** Packages that one folder alone may see. */
+const owners = {
+  peggy: 'aql',
+  'classic-level': 'storage',
+  yaml: 'config',
+  ws: 'node',
+}
+
+const folders = Object.keys(arrows)
+const product = `^(${folders.join('|')})/`
+/** Files that other folders may import. client/node.ts is the client's second entry, with what only Node has. */
+const frontDoors = ['^[^/]+/index\\.ts$', '^client/node\\.ts$']
+
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    ...folders.map((folder) => ({
+      name: `arrows-of-${folder}`,
+      comment: `${folder} may import: ${arrows[folder].join(', ') || 'nothing'}`,
+      severity: 'error',
+      from: { path: `^${folder}/` },
+      to: { path: '^[^/]+/', pathNot: ['^node_modules/', ...[folder, ...arrows[folder]].map((name) => `^${name}/`)] },
+    })),
+    {
+      name: 'front-doors-only',
+      comment: 'Other folders import only ../x/index.js',
+      severity: 'error',
+      from: { path: `^(${folders.join('|')})/` },
+      to: { path: product, pathNot: ['^$1/', ...frontDoors] },
+    },
+    {
+      name: 'tests-use-front-doors-or-their-own-folder',
+      severity: 'error',
+      from: { path: '^test/([^/]+)/' },
+      to: { path: product, pathNot: ['^$1/', ...frontDoors] },
+    },
+    {
+      name: 'bench-and-examples-use-front-doors',
+      severity: 'error',
+      from: { path: '^(bench|examples)/' },
+      to: { path: product, pathNot: frontDoors },
+    },
+    {
+      name: 'nobody-imports-the-own-front-door',
+      severity: 'error',
+      from: { path: `^(${folders.join('|')})/` },
+      to: { path: '^$1/index\\.ts$' },
+    },
+    ...Object.entries(owners).map(([name, folder]) => ({
+      name: `only-${folder}-sees-${name}`,
+      severity: 'error',
+      from: { path: product, pathNot: `^${folder}/` },
+      to: { path: `^node_modules/(@types/)?${name}/` },
+    })),
+    {
+      name: 'only-aql-sees-the-grammar',
+      severity: 'error',
+      from: { pathNot: '^aql/' },
+      to: { path: '^aql/grammar' },
+    },
+    {
+      name: 'core-does-no-io',
+      severity: 'error',
+      from: { path: '^core/' },
+      to: { dependencyTypes: ['core'], pathNot: '^(node:)?buffer$' },
+    },
+    {
+      name: 'the-client-entry-runs-in-browsers',
+      severity: 'error',
+      from: { path: '^client/', pathNot: '^client/node\\.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'declared-dependencies-only',
+      severity: 'error',
+      from: { path: product },
+      to: {
+        dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'undetermined'],
+        pathNot: '^node_modules/@types/',
+      },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^dist/' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'types', 'default'],
+      extensions: ['.ts', '.js', '.d.ts', '.json'],
+    },
+  },
+}

@@ -298,7 +298,7 @@ export class JsonScanner {
   }
 }
 
-const ESCAPES = new Set([...'"\\/bfnrt'].map((character) => character.charCodeAt(0)))
+const ESCAPES = new Set(Array.from('"\\/bfnrt', (character) => character.charCodeAt(0)))
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 

@@ -1,0 +1,138 @@
+import type { StreamId } from '../core/index.js'
+import { ByteReader } from './byte-reader.js'
+import { ByteWriter } from './byte-writer.js'
+import { HASH_LENGTH, nextHash } from './chain.js'
+import { CHECK_LENGTH, openValue, sealValue } from './checked-value.js'
+import { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
+import { cutFrames, deflateFrame, deflateFrameAsync, inflateFrames, MAX_RAW_BYTES, type Frame } from './frames.js'
+import { parseLines } from './line-parser.js'
+import { lineBytes, lineCount, type Lines } from './lines.js'
+
+/** Format of tail records; a reader refuses what it does not know. */
+const VERSION = 1
+
+/** Lines as they are, or in frames. */
+const CODEC_STORED = 0
+const CODEC_DEFLATE = 1
+
+/** Fewer events hardly shrink, and not deflating them keeps the single small commit quick. */
+const MIN_DEFLATED_EVENTS = 8
+
+/** Bytes of lines from which even a single event is deflated. */
+const MIN_DEFLATED_BYTES = 16 * 1024
+
+/** Bytes of lines from which deflating moves to zlib's threads; below, handing over costs more than it saves. */
+const MIN_ASYNC_BYTES = 64 * 1024
+
+/** Frames of one record that are deflated at the same time. */
+const PARALLEL_FRAMES = 4
+
+/** One commit part of one stream, ready to be stored under (stream, first offset). */
+export interface EncodedTail {
+  readonly hash: Buffer
+  readonly value: Buffer
+  /** What was deflated, in order and covering all lines, or empty. To be kept until sealing, which uses it again. */
+  readonly frames: readonly Frame[]
+}
+
+/** A commit part read back. */
+export interface DecodedTail {
+  readonly lines: Lines
+  readonly previousHash: Buffer
+  readonly hash: Buffer
+  readonly frames: readonly Frame[]
+}
+
+/** Deflates on the calling thread. */
+export function encodeTailRecord(lines: Lines, previousHash: Uint8Array): EncodedTail {
+  const frames = frameRanges(lines).map((range) => deflateFrame(lines, range))
+  return encode(lines, previousHash, frames)
+}
+
+/** As {@link encodeTailRecord}, but large commits are deflated in zlib's threads. */
+export async function encodeTailRecordAsync(lines: Lines, previousHash: Uint8Array): Promise<EncodedTail> {
+  if (lineBytes(lines).length < MIN_ASYNC_BYTES) return encodeTailRecord(lines, previousHash)
+  const ranges = frameRanges(lines)
+  const frames: Frame[] = []
+  for (let at = 0; at < ranges.length; at += PARALLEL_FRAMES) {
+    const round = ranges.slice(at, at + PARALLEL_FRAMES).map((range) => deflateFrameAsync(lines, range))
+    frames.push(...(await Promise.all(round)))
+  }
+  return encode(lines, previousHash, frames)
+}
+
+/**
+ * Reads a record back and checks all of it: checksum over key and content, every line, hash.
+ *
+ * @throws CorruptRecordError
+ */
+export function decodeTailRecord(stream: StreamId, firstOffset: number, value: Buffer): DecodedTail {
+  const place: RecordPlace = { stream, offset: firstOffset, part: 'tail record' }
+  const reader = new ByteReader(openValue(checkKey(stream, firstOffset), value, place), CHECK_LENGTH, place)
+  const version = reader.u8()
+  if (version !== VERSION) reader.fail(`its format ${String(version)} is not known to this version`)
+  const codec = reader.u8()
+  const previousHash = reader.bytes(HASH_LENGTH)
+  const hash = reader.bytes(HASH_LENGTH)
+  const frames = codec === CODEC_DEFLATE ? readFrames(reader) : []
+  if (codec !== CODEC_DEFLATE && codec !== CODEC_STORED) reader.fail('its codec is unknown')
+  const raw = codec === CODEC_DEFLATE ? inflateAll(frames, place) : reader.bytes(reader.remaining)
+  reader.end()
+  const lines = parseLines(stream, firstOffset, raw)
+  const framed = frames.reduce((sum, frame) => sum + frame.count, 0)
+  if (lineCount(lines) === 0 || (frames.length > 0 && framed !== lineCount(lines))) reader.fail('its counts differ')
+  if (!nextHash(previousHash, lines).equals(hash)) throw new CorruptRecordError(place, 'its hash is wrong')
+  return { lines, previousHash, hash, frames }
+}
+
+function frameRanges(lines: Lines): ReturnType<typeof cutFrames> {
+  const deflated = lineCount(lines) >= MIN_DEFLATED_EVENTS || lineBytes(lines).length >= MIN_DEFLATED_BYTES
+  return deflated ? cutFrames(lines.starts, 0, lineCount(lines)) : []
+}
+
+function encode(lines: Lines, previousHash: Uint8Array, frames: readonly Frame[]): EncodedTail {
+  const hash = nextHash(previousHash, lines)
+  const content = frames.length === 0 ? [lineBytes(lines)] : frames.map(({ data }) => data)
+  const room = content.reduce((sum, { length }) => sum + length, 128 + 12 * frames.length)
+  const writer = new ByteWriter(room)
+  writer.u32(0) // the checksum comes here
+  writer.u8(VERSION)
+  writer.u8(frames.length === 0 ? CODEC_STORED : CODEC_DEFLATE)
+  writer.bytes(previousHash)
+  writer.bytes(hash)
+  if (frames.length > 0) writeFrameTable(writer, frames)
+  for (const bytes of content) writer.bytes(bytes)
+  return { hash, value: sealValue(checkKey(lines.stream, lines.firstOffset), writer.finish()), frames }
+}
+
+function writeFrameTable(writer: ByteWriter, frames: readonly Frame[]): void {
+  writer.varint(frames.length)
+  for (const { count, rawLength, data } of frames) {
+    writer.varint(count)
+    writer.varint(rawLength)
+    writer.varint(data.length)
+  }
+}
+
+function readFrames(reader: ByteReader): Frame[] {
+  const table = Array.from({ length: reader.count(reader.remaining) }, () => ({
+    count: reader.varint(),
+    rawLength: reader.count(MAX_RAW_BYTES),
+    length: reader.varint(),
+  }))
+  return table.map(({ count, rawLength, length }) => ({ count, rawLength, data: reader.bytes(length) }))
+}
+
+function inflateAll(frames: readonly Frame[], place: RecordPlace): Buffer {
+  const rawLength = frames.reduce((sum, frame) => sum + frame.rawLength, 0)
+  return inflateFrames(
+    frames.map(({ data }) => data),
+    rawLength,
+    place,
+  )
+}
+
+/** What the checksum covers beside the value, whatever the key looks like in the store. */
+function checkKey(stream: StreamId, firstOffset: number): string {
+  return `tail/${stream}/${String(firstOffset)}/`
+}

@@ -21,13 +21,8 @@ export interface EventBatchParts {
   /** Lines that belong to the batch, in the order in which they are to be delivered; all, ascending, when absent. */
   readonly selected?: Uint32Array | undefined
   /** Tags and app of each line where they are at hand already; else they are read from the lines when asked for. */
-  readonly known?: KnownHeaders | undefined
-}
-
-/** One entry per line. */
-export interface KnownHeaders {
-  readonly tags: readonly TagSet[]
-  readonly appIds: readonly AppId[]
+  readonly tags?: readonly TagSet[] | undefined
+  readonly appIds?: readonly AppId[] | undefined
 }
 
 /** Events of one stream as they lie in memory: lines of one buffer and a choice among them. Immutable. */
@@ -40,7 +35,8 @@ export class EventBatch implements EventBatchParts {
   readonly lamports: Float64Array
   readonly timestamps: Float64Array
   readonly selected: Uint32Array | undefined
-  readonly known: KnownHeaders | undefined
+  readonly tags: readonly TagSet[] | undefined
+  readonly appIds: readonly AppId[] | undefined
   /** Events in the batch. */
   readonly length: number
 
@@ -53,7 +49,8 @@ export class EventBatch implements EventBatchParts {
     this.lamports = parts.lamports
     this.timestamps = parts.timestamps
     this.selected = parts.selected
-    this.known = parts.known
+    this.tags = parts.tags
+    this.appIds = parts.appIds
     this.length = parts.selected?.length ?? parts.payloads.length
   }
 
@@ -63,7 +60,7 @@ export class EventBatch implements EventBatchParts {
   }
 
   /** The `index`-th event of the batch, 0 ≤ index < length. */
-  event(index: number): StoredEvent {
+  event(index: number): LineEvent {
     return new LineEvent(this, this.line(index))
   }
 
@@ -90,7 +87,7 @@ export class EventBatch implements EventBatchParts {
 }
 
 /** An event read from its line; what the arrays of the batch do not hold is parsed on first use. */
-class LineEvent implements StoredEvent {
+export class LineEvent implements StoredEvent {
   readonly bytes: Buffer
   readonly stream: StreamId
   readonly lamport: number
@@ -110,9 +107,14 @@ class LineEvent implements StoredEvent {
     this.payloadStart = batch.payloads[line] ?? 0
     this.payloadEnd = (batch.starts[line + 1] ?? 0) - LINE_TRAILER_LENGTH
     this.#lineStart = batch.starts[line] ?? 0
-    const tags = batch.known?.tags[line]
-    const appId = batch.known?.appIds[line]
+    const tags = batch.tags?.[line]
+    const appId = batch.appIds?.[line]
     if (tags !== undefined && appId !== undefined) this.#header = { tags, appId }
+  }
+
+  /** The whole line with its line feed. */
+  get line(): Buffer {
+    return this.bytes.subarray(this.#lineStart, this.payloadEnd + LINE_TRAILER_LENGTH)
   }
 
   get tags(): TagSet {

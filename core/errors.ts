@@ -32,6 +32,27 @@ export type ErrorCode =
   // node
   | 'ERR_ADDRESS_IN_USE'
   | 'ERR_ABORTED'
+  // node/api: what a request gets wrong
+  | 'ERR_BAD_REQUEST'
+  | 'ERR_MANIFEST_INVALID'
+  | 'ERR_TOKEN_INVALID'
+  | 'ERR_TOKEN_UNAUTHORIZED'
+  | 'ERR_TOKEN_EXPIRED'
+  | 'ERR_MISSING_AUTH_HEADER'
+  | 'ERR_MISSING_TOKEN_PARAM'
+  | 'ERR_UNSUPPORTED_AUTH_TYPE'
+  | 'ERR_FORBIDDEN'
+  | 'ERR_NOT_FOUND'
+  | 'ERR_FILES_NOT_SUPPORTED'
+  | 'ERR_METHOD_NOT_ALLOWED'
+  | 'ERR_NOT_ACCEPTABLE'
+  | 'ERR_REQUEST_TIMEOUT'
+  | 'ERR_PAYLOAD_TOO_LARGE'
+  | 'ERR_UNSUPPORTED_MEDIA_TYPE'
+  | 'ERR_UPGRADE_REQUIRED'
+  | 'ERR_HEADERS_TOO_LARGE'
+  | 'ERR_SERVICE_OVERLOADED'
+  | 'ERR_SHUTTING_DOWN'
 
 /** Base of everything thrown on purpose. Branch on `code`; `message` is for people and may change. */
 export abstract class MillraceError extends Error {

@@ -1,0 +1,82 @@
+import type { ServerResponse } from 'node:http'
+import type { Answer } from '../events/event-service.js'
+import { toErrorReply } from './errors.js'
+
+/** The line that says why an answer ends before its time. */
+export function errorLine(error: unknown): string {
+  return `${JSON.stringify({ type: 'diagnostic', severity: 'error', message: toErrorReply(error).message })}\n`
+}
+
+/** How patient the writer of a stream is; milliseconds. */
+export interface StreamTimers {
+  readonly keepAliveMs: number
+  readonly stallMs: number
+}
+
+/**
+ * Copies an answer to the response, at the pace of the reader, with an empty line now and then in silence. Ends when the
+ * answer ends or the signal comes, which the caller gives when the client goes away.
+ *
+ * @returns the error that ended the answer before its time, if any; the client has been told
+ */
+export async function streamAnswer(
+  response: ServerResponse,
+  answer: Answer,
+  headers: readonly string[],
+  timers: StreamTimers,
+  signal: AbortSignal,
+  onCut: () => void,
+): Promise<unknown> {
+  response.writeHead(200, ['content-type', 'application/x-ndjson', ...headers])
+  // Silence at first must not hold up the head of the answer; otherwise it shares a packet with the first lines.
+  const flush = setImmediate(() => {
+    response.flushHeaders()
+  })
+  const keepAlive = setInterval(() => {
+    if (!response.writableNeedDrain) response.write('\n')
+  }, timers.keepAliveMs)
+  let failure: unknown
+  try {
+    for await (const chunk of answer) {
+      if (signal.aborted) break
+      clearImmediate(flush)
+      keepAlive.refresh()
+      if (!response.write(chunk)) await drained(response, timers.stallMs, onCut)
+    }
+  } catch (error) {
+    failure = error
+  } finally {
+    clearImmediate(flush)
+    clearInterval(keepAlive)
+  }
+  const reason: unknown = failure ?? (signal.aborted ? signal.reason : undefined)
+  response.end(reason === undefined ? undefined : errorLine(reason))
+  return failure
+}
+
+/** Waits until the reader has taken what was written; cuts the connection of one that takes nothing. */
+async function drained(response: ServerResponse, stallMs: number, onCut: () => void): Promise<void> {
+  if (response.destroyed) return
+  await new Promise<void>((resolve) => {
+    let taken = progressOf(response)
+    const timer = setInterval(() => {
+      const now = progressOf(response)
+      if (now === taken) {
+        onCut()
+        response.destroy()
+      }
+      taken = now
+    }, stallMs)
+    const done = (): void => {
+      clearInterval(timer)
+      response.off('drain', done).off('close', done)
+      resolve()
+    }
+    response.on('drain', done).on('close', done)
+  })
+}
+
+/** Bytes that the kernel has taken of the connection. */
+function progressOf({ socket }: ServerResponse): number {
+  return socket === null ? 0 : socket.bytesWritten - socket.writableLength
+}

@@ -1,0 +1,123 @@
+import type { Server } from 'node:http'
+import { AccessGuard } from './access.js'
+import { addBlobRoutes } from './blob-routes.js'
+import type { ApiContext } from './context.js'
+import { newCounters, type ApiCounters } from './counters.js'
+import { addEventRoutes } from './event-routes.js'
+import { HttpHandler } from './http-handler.js'
+import { listenOnPath, listenOnTcp, newServer } from './listener.js'
+import { MemoryBudget } from './memory-budget.js'
+import { addNodeRoutes } from './node-routes.js'
+import { addOpsRoutes } from './ops-routes.js'
+import { DEFAULT_TIMERS, type AccessRules, type ApiOptions } from './options.js'
+import { Routes } from './routes.js'
+import { SocketUpgrade } from './socket-upgrade.js'
+
+/** What the API has bound and counted; closing it is the only way to end it. */
+export interface Api extends AsyncDisposable {
+  /** `host:port` of each TCP address in the order of the options, with the port that was taken. */
+  readonly addresses: readonly string[]
+  /** Path of the Unix socket, if there is one. */
+  readonly socket: string | undefined
+  readonly counters: Readonly<ApiCounters>
+  /** Bytes of requests in flight. */
+  readonly memoryBytes: number
+  /** Replaces the rules for requests to come; connections stay. */
+  setAccess(access: AccessRules): void
+  /** Stops accepting, ends streams, waits for what is under way (at most 5 s), then cuts. Idempotent. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts the app API: resolves when everything listens.
+ *
+ * @throws AddressInUseError; then nothing listens
+ */
+export async function createApi(options: ApiOptions): Promise<Api> {
+  const closing = new AbortController()
+  const context: ApiContext = {
+    options,
+    timers: { ...DEFAULT_TIMERS, ...options.timers },
+    budget: new MemoryBudget(options.limits.memoryBytes),
+    counters: newCounters(),
+    closing: closing.signal,
+    access: options.access,
+    guard: new AccessGuard(options.access),
+  }
+  const http = new HttpHandler(context, addOpsRoutes(addBlobRoutes(addNodeRoutes(addEventRoutes(new Routes())))))
+  const sockets = new SocketUpgrade(context, http)
+  const api = new ListeningApi(context, closing, sockets)
+  try {
+    for (const address of options.listen) await api.listen(newServer(http, sockets, 'tcp'), address)
+    if (options.socket !== undefined) await api.listenAt(newServer(http, sockets, 'unix'), options.socket)
+  } catch (error) {
+    await api.close()
+    throw error
+  }
+  return api
+}
+
+class ListeningApi implements Api {
+  readonly addresses: string[] = []
+  socket: string | undefined
+  readonly #context: ApiContext
+  readonly #closing: AbortController
+  readonly #sockets: SocketUpgrade
+  readonly #servers: Server[] = []
+  #closed: Promise<void> | undefined
+
+  constructor(context: ApiContext, closing: AbortController, sockets: SocketUpgrade) {
+    this.#context = context
+    this.#closing = closing
+    this.#sockets = sockets
+  }
+
+  get counters(): Readonly<ApiCounters> {
+    return this.#context.counters
+  }
+
+  get memoryBytes(): number {
+    return this.#context.budget.used
+  }
+
+  async listen(server: Server, address: ApiOptions['listen'][number]): Promise<void> {
+    this.addresses.push(await listenOnTcp(server, address))
+    this.#servers.push(server)
+  }
+
+  async listenAt(server: Server, path: string): Promise<void> {
+    this.socket = await listenOnPath(server, path)
+    this.#servers.push(server)
+  }
+
+  setAccess(access: AccessRules): void {
+    this.#context.access = access
+    this.#context.guard = new AccessGuard(access)
+  }
+
+  close(): Promise<void> {
+    return (this.#closed ??= this.#shutdown())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #shutdown(): Promise<void> {
+    const ended = this.#servers.map(
+      (server) =>
+        new Promise((resolve) => {
+          server.close(resolve)
+        }),
+    )
+    this.#closing.abort()
+    this.#sockets.end()
+    for (const server of this.#servers) server.closeIdleConnections()
+    const cut = setTimeout(() => {
+      this.#sockets.terminate()
+      for (const server of this.#servers) server.closeAllConnections()
+    }, this.#context.timers.closeMs)
+    await Promise.all(ended)
+    clearTimeout(cut)
+  }
+}

@@ -1,0 +1,56 @@
+import { JsonError, type EventOrder, type JsonScanner } from '../../core/index.js'
+import type { MonotonicRequest, QueryRequest, SubscribeRequest } from '../events/event-service.js'
+import type { ExplainRequest } from './options.js'
+import { optional, readObject, readOffsetMap, readString, required } from './json-fields.js'
+
+const ORDERS: readonly string[] = ['asc', 'desc', 'stream-asc'] satisfies EventOrder[]
+
+const QUERY = {
+  query: required(readString),
+  order: required(readOrder),
+  lowerBound: optional(readOffsetMap),
+  upperBound: optional(readOffsetMap),
+}
+
+const SUBSCRIBE = { query: required(readString), lowerBound: optional(readOffsetMap) }
+
+const MONOTONIC = { query: required(readString), session: required(readString), lowerBound: required(readOffsetMap) }
+
+const EXPLAIN = {
+  query: required(readString),
+  order: optional(readOrder),
+  lowerBound: optional(readOffsetMap),
+  upperBound: optional(readOffsetMap),
+}
+
+/** Reads the request in `[start, end)`, as the two below. */
+export function parseQueryRequest(bytes: Uint8Array, start: number, end: number): QueryRequest {
+  return readObject(bytes, start, end, 'struct QueryRequest', QUERY)
+}
+
+export function parseSubscribeRequest(bytes: Uint8Array, start: number, end: number): SubscribeRequest {
+  return readObject(bytes, start, end, 'struct SubscribeRequest', SUBSCRIBE)
+}
+
+export function parseMonotonicRequest(bytes: Uint8Array, start: number, end: number): MonotonicRequest {
+  return readObject(bytes, start, end, 'struct SubscribeMonotonicRequest', MONOTONIC)
+}
+
+export function parseExplainRequest(body: Uint8Array): ExplainRequest {
+  return readObject(body, 0, body.length, 'struct ExplainRequest', EXPLAIN)
+}
+
+function readOrder(scanner: JsonScanner): EventOrder {
+  const start = scanner.at
+  const text = readString(scanner)
+  if (isOrder(text)) return text
+  throw new JsonError(
+    `unknown variant \`${text.slice(0, 100)}\`, expected one of \`asc\`, \`desc\`, \`stream-asc\``,
+    scanner.bytes,
+    start,
+  )
+}
+
+function isOrder(text: string): text is EventOrder {
+  return ORDERS.includes(text)
+}

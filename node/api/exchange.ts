@@ -1,0 +1,78 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isInternal, toErrorReply } from './errors.js'
+import type { Lease } from './memory-budget.js'
+import type { TokenHolder } from './tokens.js'
+
+/** Bytes of a refused request that are still read, so that the client gets to see the answer. */
+const DRAINED_BYTES = 32 * 1024 * 1024
+
+const NO_HEADERS: readonly string[] = []
+
+/** One request over HTTP and its answer. */
+export interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Path without query; a trailing slash is gone. */
+  readonly path: string
+  readonly query: string
+  /** Headers that every answer to this request carries, names and values in turn. */
+  readonly common: readonly string[]
+  /** Who asks; `undefined` where the route does not ask for a token. */
+  readonly holder: TokenHolder | undefined
+  readonly lease: Lease
+}
+
+/** Headers that let a page of this origin read the answer. */
+export function corsHeaders(origin: string | undefined): readonly string[] {
+  return origin === undefined ? NO_HEADERS : ['access-control-allow-origin', origin, 'vary', 'origin']
+}
+
+export function sendText(
+  response: ServerResponse,
+  status: number,
+  contentType: string,
+  body: string | Uint8Array,
+  headers: readonly string[] = NO_HEADERS,
+): void {
+  if (response.headersSent || response.destroyed) return
+  const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length
+  response.writeHead(status, ['content-type', contentType, 'content-length', String(bytes), ...headers])
+  response.end(body)
+}
+
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  headers: readonly string[] = NO_HEADERS,
+): void {
+  sendText(response, status, 'application/json', body, headers)
+}
+
+/** Answers with the error, or cuts the connection when an answer has begun. Says whether it belongs in the log. */
+export function sendError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  headers: readonly string[],
+): boolean {
+  if (response.headersSent) {
+    response.destroy()
+  } else {
+    const { status, code, message } = toErrorReply(error)
+    sendJson(response, status, JSON.stringify({ code, message }), headers)
+    drain(request)
+  }
+  return isInternal(error)
+}
+
+/** Throws away what is left of the body; cuts the connection when that is too much. */
+function drain(request: IncomingMessage): void {
+  if (request.complete) return
+  let bytes = 0
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > DRAINED_BYTES) request.destroy()
+  })
+  request.resume()
+}

@@ -1,0 +1,49 @@
+import { readBody } from './body.js'
+import type { ApiContext } from './context.js'
+import { parseExplainRequest } from './event-requests.js'
+import { sendJson, sendText, type Exchange } from './exchange.js'
+import type { Routes } from './routes.js'
+import { renderStreams } from './streams-reply.js'
+
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+
+/** What the Actyx API does not have: `/health`, `/ready` and `/metrics`, and our own resources. */
+export function addOpsRoutes(routes: Routes): Routes {
+  return routes
+    .at('/health', { GET: { admission: 'none', run: sendHealth } })
+    .at('/ready', { GET: { admission: 'local', run: sendReadiness } })
+    .at('/metrics', { GET: { admission: 'local', run: sendMetrics } })
+    .at('/api/millrace/v1/streams', {
+      GET: { admission: 'local', produces: 'application/json', run: sendStreams },
+    })
+    .at('/api/millrace/v1/explain', {
+      POST: { admission: 'local', produces: 'application/json', takesJson: true, run: explain },
+    })
+}
+
+function sendHealth({ response, common }: Exchange): void {
+  sendJson(response, 200, '{"status":"ok"}', ['cache-control', 'no-store', ...common])
+}
+
+function sendReadiness({ response, common }: Exchange, { options }: ApiContext): void {
+  const { ready, reasons } = options.health()
+  sendJson(response, ready ? 200 : 503, JSON.stringify({ ready, reasons }), ['cache-control', 'no-store', ...common])
+}
+
+async function sendMetrics({ response, common }: Exchange, { options }: ApiContext): Promise<void> {
+  sendText(response, 200, METRICS_TYPE, await options.metrics(), ['cache-control', 'no-store', ...common])
+}
+
+async function sendStreams({ response, common }: Exchange, { options }: ApiContext): Promise<void> {
+  sendJson(response, 200, renderStreams(await options.streams()), ['cache-control', 'no-cache', ...common])
+}
+
+async function explain({ request, response, common, holder, lease }: Exchange, context: ApiContext): Promise<void> {
+  const { options, timers } = context
+  const body = await readBody(request, { limitBytes: options.limits.bodyBytes, stallMs: timers.bodyStallMs }, lease)
+  const explanation = await options.explain(parseExplainRequest(body), holder?.appId ?? NO_APP)
+  sendJson(response, 200, JSON.stringify(explanation), common)
+}
+
+/** Stands for `appId(me)` where somebody without a token asks what a query would do: no app has it. */
+const NO_APP = '-'

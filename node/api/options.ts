@@ -1,0 +1,129 @@
+import type { AppId, Clock } from '../../core/index.js'
+import type { StreamStatus } from '../../storage/event-store.js'
+import type { EventService } from '../events/event-service.js'
+import type { TokenService } from './tokens.js'
+
+/** Where the API listens on TCP. */
+export interface ListenAddress {
+  /** An IP address or a name that resolves to one. */
+  readonly host: string
+  /** 0 takes any free port. */
+  readonly port: number
+}
+
+/** Who may ask; can be replaced while the API runs. */
+export interface AccessRules {
+  /** Apps beyond `com.example.`: ids, or prefixes such as `com.acme.*`. */
+  readonly apps: readonly string[]
+  /** Names that `Host` may carry, besides IP addresses, `localhost` and the machine's own name. */
+  readonly hosts: readonly string[]
+  /** What `Origin` may be, besides loopback, such as `https://app.example`. */
+  readonly origins: readonly string[]
+}
+
+export interface ApiLimits {
+  /** Bytes of one JSON body over HTTP. */
+  readonly bodyBytes: number
+  /** Bytes of one WebSocket message; at least 128 MiB, which is also the limit of one frame. */
+  readonly messageBytes: number
+  /** Bytes of requests in flight, all connections together; who would go beyond waits. */
+  readonly memoryBytes: number
+}
+
+/** Intervals that tests shorten, all in milliseconds. */
+export interface ApiTimers {
+  /** Silence after which a stream gets an empty line. */
+  readonly keepAliveMs: number
+  /** How long a reader may take nothing before it is cut. */
+  readonly stallMs: number
+  /** How long a request body may bring nothing. */
+  readonly bodyStallMs: number
+  /** How long a shutdown waits for work in flight. */
+  readonly closeMs: number
+}
+
+/** The times of the Actyx API (keep-alive) and of the promise to end within 5 s. */
+export const DEFAULT_TIMERS: ApiTimers = { keepAliveMs: 15_000, stallMs: 300_000, bodyStallMs: 30_000, closeMs: 4_000 }
+
+/** The node as it presents itself. */
+export interface NodeStatus {
+  /** Milliseconds since the daemon started, with fraction. */
+  readonly uptimeMs: number
+  readonly connectedNodes: number
+  /** Node id → state of the link to it. */
+  readonly peers: Readonly<Record<string, PeerState>>
+}
+
+export type PeerState = 'LowLatency' | 'HighLatency' | 'PartiallyWorking' | 'NotWorking'
+
+/** Whether the node does all its work; the reasons are sentences for operators. */
+export interface Health {
+  readonly ready: boolean
+  readonly reasons: readonly string[]
+}
+
+/** A blob, or one level of what lies below a path. */
+export type BlobContent =
+  | { readonly kind: 'file'; readonly mimeType: string; readonly bytes: Uint8Array }
+  | { readonly kind: 'folder'; readonly entries: ReadonlyMap<string, BlobEntry> }
+
+export type BlobEntry =
+  | { readonly type: 'folder' }
+  | {
+      readonly type: 'file'
+      readonly originalSize: number
+      readonly compressedSize: number
+      readonly mimeType: string
+      /** Milliseconds since 1970, as below. */
+      readonly atimeMillis: number | null
+      readonly ctimeMillis: number
+    }
+
+/** Files of apps, by paths of decoded segments; none is empty. */
+export interface Blobs {
+  /** Replaces what was at, below and above the path. @throws ERR_PAYLOAD_TOO_LARGE */
+  put(appId: AppId, path: readonly string[], mimeType: string, bytes: Uint8Array): Promise<void>
+  /** `undefined` when there is nothing at or below the path; an empty path is the root of the app. */
+  get(appId: AppId, path: readonly string[]): Promise<BlobContent | undefined>
+  /** Removes what is at and below the path. */
+  delete(appId: AppId, path: readonly string[]): Promise<void>
+}
+
+export interface ExplainRequest {
+  readonly query: string
+  readonly order: 'asc' | 'desc' | 'stream-asc' | undefined
+  readonly lowerBound: ReadonlyMap<string, number> | undefined
+  readonly upperBound: ReadonlyMap<string, number> | undefined
+}
+
+/** What the API writes to the log; pino fits. */
+export interface ApiLogger {
+  debug(details: object, message: string): void
+  warn(details: object, message: string): void
+  error(details: object, message: string): void
+}
+
+/** Everything the API needs of the node. */
+export interface ApiOptions {
+  readonly listen: readonly ListenAddress[]
+  /** Path of the Unix socket (mode 0660); `undefined` for none. */
+  readonly socket: string | undefined
+  readonly access: AccessRules
+  readonly limits: ApiLimits
+  readonly timers?: Partial<ApiTimers>
+  readonly nodeId: string
+  /** Version of the product, such as `0.1.0`. */
+  readonly version: string
+  readonly clock: Clock
+  readonly tokens: TokenService
+  readonly events: EventService
+  readonly blobs: Blobs
+  readonly logger: ApiLogger
+  status(): NodeStatus
+  health(): Health
+  /** Prometheus text format 0.0.4. */
+  metrics(): string | Promise<string>
+  streams(): Promise<readonly StreamStatus[]>
+  /** @returns JSON; the query's own errors are thrown */
+  explain(request: ExplainRequest, appId: AppId): Promise<object>
+}

@@ -1,0 +1,99 @@
+import { JsonScanner } from '../../core/index.js'
+import { readString, readUnsigned } from './json-fields.js'
+
+/** What a client asks over a WebSocket. The payload stays text: `[payloadStart, payloadEnd)` of the frame. */
+export type ClientFrame =
+  | {
+      readonly type: 'request'
+      readonly requestId: number
+      readonly serviceId: string
+      readonly payloadStart: number
+      readonly payloadEnd: number
+    }
+  | { readonly type: 'cancel'; readonly requestId: number }
+
+/** @throws JsonError when the frame is not JSON or has the wrong shape */
+export function parseClientFrame(bytes: Uint8Array): ClientFrame {
+  const scanner = new JsonScanner(bytes)
+  let type = ''
+  let requestId = -1
+  let serviceId: string | undefined
+  let payloadStart = -1
+  let payloadEnd = -1
+  const seen = new Set<string>()
+  scanner.members('a frame', (name) => {
+    if (seen.has(name)) scanner.fail(`duplicate field \`${name}\``)
+    if (name === 'type') type = readString(scanner)
+    else if (name === 'requestId') requestId = readUnsigned(scanner)
+    else if (name === 'serviceId') serviceId = readString(scanner)
+    else {
+      const start = scanner.at
+      scanner.skipValue()
+      if (name !== 'payload') return
+      payloadStart = start
+      payloadEnd = scanner.at
+    }
+    seen.add(name)
+  })
+  scanner.expectEnd()
+  if (requestId >= 0 && type === 'cancel') return { type, requestId }
+  if (requestId >= 0 && type === 'request' && serviceId !== undefined && payloadStart >= 0) {
+    return { type, requestId, serviceId, payloadStart, payloadEnd }
+  }
+  return scanner.fail('not a request', 0)
+}
+
+/** Items in one message, at most. */
+const MAX_ITEMS = 128
+
+/** Bytes at which a message is closed, unless it holds but one item. */
+const TARGET_BYTES = 256 * 1024
+
+const LINE_FEED = 0x0a
+const COMMA = 0x2c
+const NEXT_END = Buffer.from(']}')
+
+/** The beginning of messages that bring items of the request. */
+export function nextPrefix(requestId: number): Buffer {
+  return Buffer.from(`{"type":"next","requestId":${String(requestId)},"payload":[`)
+}
+
+/** A message of one item, given as JSON text. */
+export function nextMessage(requestId: number, item: string): string {
+  return `{"type":"next","requestId":${String(requestId)},"payload":[${item}]}`
+}
+
+export function completeMessage(requestId: number): string {
+  return `{"type":"complete","requestId":${String(requestId)}}`
+}
+
+/** Wraps lines, each ended by a line feed, into messages of 1 to 128 items; the lines are copied, not parsed. */
+export function* nextMessages(prefix: Buffer, lines: Uint8Array): Generator<Buffer> {
+  let start = 0
+  while (start < lines.length) {
+    const end = messageEnd(lines, start)
+    // The last line feed is left out, the others become commas.
+    const length = end - start - 1
+    const message = Buffer.allocUnsafe(prefix.length + length + NEXT_END.length)
+    prefix.copy(message)
+    message.set(lines.subarray(start, end - 1), prefix.length)
+    NEXT_END.copy(message, prefix.length + length)
+    for (let at = message.indexOf(LINE_FEED, prefix.length); at >= 0; at = message.indexOf(LINE_FEED, at + 1)) {
+      message[at] = COMMA
+    }
+    yield message
+    start = end
+  }
+}
+
+/** Where the lines that fit in one message end. */
+function messageEnd(lines: Uint8Array, start: number): number {
+  let end = start
+  for (let items = 0; items < MAX_ITEMS && end < lines.length; items++) {
+    const feed = lines.indexOf(LINE_FEED, end)
+    const next = feed < 0 ? lines.length : feed + 1
+    if (items > 0 && next - start > TARGET_BYTES) break
+    end = next
+  }
+  return end
+}

@@ -141,3 +141,36 @@ function renderTags(tags: TagSet): TagText {
   }
   return text
 }
+
+/** Lines that follow each other, copied into one buffer. */
+export function joinLines(parts: readonly Lines[]): Lines {
+  const [first] = parts
+  if (first === undefined) throw new RangeError('nothing to join')
+  if (parts.length === 1 && first.starts[0] === 0 && first.starts.at(-1) === first.bytes.length) return first
+  const count = parts.reduce((sum, part) => sum + lineCount(part), 0)
+  const joined = {
+    stream: first.stream,
+    firstOffset: first.firstOffset,
+    bytes: Buffer.concat(parts.map(lineBytes)),
+    starts: new Uint32Array(count + 1),
+    payloads: new Uint32Array(count),
+    lamports: new Float64Array(count),
+    timestamps: new Float64Array(count),
+    tags: parts.flatMap(({ tags }) => tags),
+    appIds: parts.flatMap(({ appIds }) => appIds),
+  }
+  let line = 0
+  let position = 0
+  for (const part of parts) {
+    const move = position - (part.starts[0] ?? 0)
+    joined.lamports.set(part.lamports, line)
+    joined.timestamps.set(part.timestamps, line)
+    for (let at = 0; at < lineCount(part); at++, line++) {
+      joined.starts[line] = (part.starts[at] ?? 0) + move
+      joined.payloads[line] = (part.payloads[at] ?? 0) + move
+    }
+    position += lineBytes(part).length
+  }
+  joined.starts[line] = position
+  return joined
+}

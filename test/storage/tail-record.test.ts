@@ -155,10 +155,10 @@ t.test('every flipped bit and every cut of a tail record is found', async (t) =>
     for (let bit = 0; bit < 8 * value.length; bit++) {
       const damaged = Buffer.from(value)
       damaged[bit >> 3]! ^= 1 << (bit & 7)
-      if (!isFound(damaged)) t.fail(`bit ${bit} went unnoticed`)
+      if (!isFound(damaged)) t.fail(`bit ${String(bit)} went unnoticed`)
     }
     for (let length = 0; length < value.length; length++) {
-      if (!isFound(value.subarray(0, length))) t.fail(`a cut to ${length} bytes went unnoticed`)
+      if (!isFound(value.subarray(0, length))) t.fail(`a cut to ${String(length)} bytes went unnoticed`)
     }
     t.notOk(isFound(value), 'the whole record passes')
     t.ok(isFound(Buffer.concat([value, Buffer.from([0])])), 'a byte more is found')

@@ -1,0 +1,317 @@
+import { deflateRaw } from 'node:zlib'
+import {
+  blockSigningBytes,
+  decodeBlockHeader,
+  decodeFrameColumns,
+  encodeBlockHeader,
+  type BlockHeader,
+} from './block-header.js'
+import { encodeSummary, type BlockSummary, type EventsSummary } from './block-summary.js'
+import { ByteReader } from './byte-reader.js'
+import { ByteWriter } from './byte-writer.js'
+import { nextHash } from './chain.js'
+import { CHECK_LENGTH, openValue, sealValue } from './checked-value.js'
+import { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
+import { cutFrames, deflateFrameAsync, inflateFrames, MAX_RAW_BYTES, type Frame, type FrameRange } from './frames.js'
+import { parseLines } from './line-parser.js'
+import { joinLines, lineBytes, lineCount, payloadBytes, type Lines } from './lines.js'
+import { BLOCK_LIMITS, filterOf } from './name-filter.js'
+import { encodePositions, openPositions, type PositionIndex } from './position-index.js'
+
+/** A sealed block is several values under (arrival number, part): header, positions, and each frame by itself. */
+export const HEADER_PART = 0
+export const POSITIONS_PART = 1
+export const FIRST_FRAME_PART = 2
+
+/** Positions longer than this are deflated, bytes. */
+const MAX_PLAIN_POSITIONS = 1024
+
+/** Frames of the tail are taken over when they have this many events or bytes of lines; smaller ones deflate badly. */
+const MIN_REUSED_EVENTS = 32
+const MIN_REUSED_BYTES = 16 * 1024
+
+/** Events of one commit that lie in the block. */
+export interface BlockPart {
+  readonly lines: Lines
+  /** Chain after it. */
+  readonly hash: Buffer
+  /** What its tail record was deflated to, or nothing. */
+  readonly frames: readonly Frame[]
+}
+
+/** What {@link encodeBlock} seals. */
+export interface BlockRequest {
+  readonly topic: string
+  /** Number that no other block of this store has or had. */
+  readonly arrival: number
+  /** Chain before the first part. */
+  readonly previousHash: Buffer
+  /** In order, without a gap, at least one. */
+  readonly parts: readonly BlockPart[]
+  /** The owner's signature of these bytes: made here, or for a replica the one received. */
+  readonly sign: (bytes: Uint8Array) => Promise<Uint8Array>
+}
+
+export interface BlockEntry {
+  readonly part: number
+  readonly key: Buffer
+  readonly value: Buffer
+}
+
+export interface EncodedBlock {
+  readonly entries: readonly BlockEntry[]
+  readonly summary: BlockSummary
+  /** The index entry. */
+  readonly summaryValue: Buffer
+  /** Bytes of all values of `entries`: what counts for `maxSize`. */
+  readonly storedBytes: number
+}
+
+/** Key in the store of blocks: sorts by arrival number, then part. */
+export function blockKey(arrival: number, part: number): Buffer {
+  const key = Buffer.allocUnsafe(12)
+  key.writeUInt32BE(Math.floor(arrival / 2 ** 32), 0)
+  key.writeUInt32BE(arrival % 2 ** 32, 4)
+  key.writeUInt32BE(part, 8)
+  return key
+}
+
+/** @returns `undefined` for bytes that are no such key */
+export function parseBlockKey(key: Uint8Array): { readonly arrival: number; readonly part: number } | undefined {
+  if (key.length !== 12) return undefined
+  const view = Buffer.from(key.buffer, key.byteOffset, key.length)
+  return { arrival: view.readUInt32BE(0) * 2 ** 32 + view.readUInt32BE(4), part: view.readUInt32BE(8) }
+}
+
+/** Seals commit parts into a block. Deflates in zlib's threads, one frame at a time, so that commits get their turn. */
+export async function encodeBlock(request: BlockRequest): Promise<EncodedBlock> {
+  const { arrival, parts } = request
+  const lines = joinLines(parts.map((part) => part.lines))
+  const frames = await frameBlock(lines, parts)
+  const positions = await deflatePositions(encodePositions(lines.tags, lines.appIds))
+  const identity = identify(request, lines)
+  const signature = await request.sign(blockSigningBytes(request.topic, identity))
+  const payload = payloadBytes(lines)
+  const header = encodeBlockHeader({ ...identity, payloadBytes: payload, signature, frames, lines })
+  const values = [header, positions, ...frames.map(({ data }) => Buffer.concat([CHECK_ROOM, data]))]
+  const entries = values.map((value, part) => {
+    const key = blockKey(arrival, part)
+    return { part, key, value: sealValue(key, value) }
+  })
+  const storedBytes = values.reduce((sum, { length }) => sum + length, 0)
+  const summary: BlockSummary = {
+    ...eventsOf(identity),
+    payloadBytes: payload,
+    storedBytes,
+    tags: filterOf(new Set(lines.tags.flat()), BLOCK_LIMITS),
+    apps: filterOf(new Set(lines.appIds), BLOCK_LIMITS),
+    arrival,
+    parts: entries.length,
+    previousHash: identity.previousHash,
+    hash: identity.hash,
+  }
+  return { entries, summary, summaryValue: encodeSummary(summary), storedBytes }
+}
+
+export function blockPlace(summary: BlockSummary, part: number): RecordPlace {
+  const names = ['block header', 'block positions']
+  const name = names[part] ?? `block frame ${String(part - FIRST_FRAME_PART)}`
+  return { stream: summary.stream, offset: summary.firstOffset, part: name }
+}
+
+/**
+ * Checks that the value of a part is there and is the one that was written there.
+ *
+ * @throws CorruptRecordError
+ */
+export function openBlockValue(summary: BlockSummary, part: number, value: Buffer | undefined): Buffer {
+  const place = blockPlace(summary, part)
+  if (value === undefined) throw new CorruptRecordError(place, 'it is missing', { missing: true })
+  return openValue(blockKey(summary.arrival, part), value, place)
+}
+
+/**
+ * The header, if it is the one that the index entry tells of.
+ *
+ * @throws CorruptRecordError
+ */
+export function openBlockHeader(summary: BlockSummary, value: Buffer | undefined): BlockHeader {
+  const place = blockPlace(summary, HEADER_PART)
+  const header = decodeBlockHeader(openBlockValue(summary, HEADER_PART, value), place)
+  const same =
+    header.stream === summary.stream &&
+    header.firstOffset === summary.firstOffset &&
+    header.count === summary.count &&
+    header.hash.equals(summary.hash) &&
+    header.previousHash.equals(summary.previousHash) &&
+    header.frames.count === summary.parts - FIRST_FRAME_PART
+  if (!same) throw new CorruptRecordError(place, 'it does not agree with its index entry')
+  return header
+}
+
+/** @throws CorruptRecordError */
+export function openBlockPositions(summary: BlockSummary, value: Buffer | undefined): PositionIndex {
+  return openPositions(positionBytes(summary, value), summary.count, blockPlace(summary, POSITIONS_PART))
+}
+
+/**
+ * The lines of frames [from, to), given their values.
+ *
+ * @throws CorruptRecordError
+ */
+export function openBlockFrames(
+  summary: BlockSummary,
+  { frames }: BlockHeader,
+  from: number,
+  values: readonly (Buffer | undefined)[],
+): Buffer {
+  const to = from + values.length
+  const data = values.map((value, at) =>
+    openBlockValue(summary, FIRST_FRAME_PART + from + at, value).subarray(CHECK_LENGTH),
+  )
+  const rawLength = (frames.positions[to] ?? 0) - (frames.positions[from] ?? 0)
+  return inflateFrames(data, rawLength, blockPlace(summary, FIRST_FRAME_PART + from))
+}
+
+/**
+ * That the lines of a whole block are those that the chain was made from.
+ *
+ * @throws CorruptRecordError
+ */
+export function verifyChain(
+  summary: BlockSummary,
+  header: BlockHeader,
+  lines: Pick<Lines, 'stream' | 'firstOffset' | 'bytes' | 'starts' | 'payloads'>,
+): void {
+  let hash = header.previousHash
+  let line = 0
+  for (const count of header.commits) {
+    const commit = {
+      stream: lines.stream,
+      firstOffset: lines.firstOffset + line,
+      bytes: lines.bytes,
+      starts: lines.starts.subarray(line, line + count + 1),
+      payloads: lines.payloads.subarray(line, line + count),
+    }
+    hash = nextHash(hash, commit)
+    line += count
+  }
+  if (hash.equals(summary.hash)) return
+  throw new CorruptRecordError(blockPlace(summary, HEADER_PART), 'its lines do not give its hash')
+}
+
+/**
+ * Checks everything about a block: all checksums, header against index entry, the chain over the lines, and that columns
+ * and positions are those of the lines. For replicas and repair; readers check as they go.
+ *
+ * @param values of all parts, in order
+ * @throws CorruptRecordError
+ */
+export function verifyBlock(summary: BlockSummary, values: readonly (Buffer | undefined)[]): void {
+  const header = openBlockHeader(summary, values[HEADER_PART])
+  const frames = Array.from({ length: header.frames.count }, (_, frame) => values[FIRST_FRAME_PART + frame])
+  const bytes = openBlockFrames(summary, header, 0, frames)
+  const lines = parseLines(summary.stream, summary.firstOffset, bytes)
+  verifyChain(summary, header, lines)
+  const place = blockPlace(summary, HEADER_PART)
+  const columns = decodeFrameColumns(header, 0, header.frames.count, place)
+  const same =
+    isSame(columns.starts, lines.starts) &&
+    isSame(columns.payloads, lines.payloads) &&
+    isSame(columns.lamports, lines.lamports) &&
+    isSame(columns.timestamps, lines.timestamps)
+  if (!same) throw new CorruptRecordError(place, 'its columns are not those of its lines')
+  if (!positionBytes(summary, values[POSITIONS_PART]).equals(encodePositions(lines.tags, lines.appIds))) {
+    throw new CorruptRecordError(blockPlace(summary, POSITIONS_PART), 'it is not the index of its lines')
+  }
+}
+
+const CHECK_ROOM = Buffer.alloc(CHECK_LENGTH)
+
+function isSame(a: Float64Array | Uint32Array, b: Float64Array | Uint32Array): boolean {
+  return a.length === b.length && a.every((value, at) => value === b[at])
+}
+
+function identify({ previousHash, parts }: BlockRequest, lines: Lines): Parameters<typeof blockSigningBytes>[1] {
+  return {
+    stream: lines.stream,
+    firstOffset: lines.firstOffset,
+    count: lineCount(lines),
+    previousHash,
+    hash: parts.at(-1)?.hash ?? previousHash,
+    firstLamport: lines.lamports[0] ?? 0,
+    lastLamport: lines.lamports.at(-1) ?? 0,
+    minTimestamp: lines.timestamps.reduce((a, b) => Math.min(a, b), Infinity),
+    maxTimestamp: lines.timestamps.reduce((a, b) => Math.max(a, b), -Infinity),
+    commits: parts.map((part) => lineCount(part.lines)),
+  }
+}
+
+function eventsOf(
+  identity: ReturnType<typeof identify>,
+): Omit<EventsSummary, 'payloadBytes' | 'storedBytes' | 'tags' | 'apps'> {
+  const { stream, firstOffset, count, firstLamport, lastLamport, minTimestamp, maxTimestamp } = identity
+  return { stream, firstOffset, count, firstLamport, lastLamport, minTimestamp, maxTimestamp }
+}
+
+/** Takes over the frames of the tail that are big enough and deflates what lies between them. */
+async function frameBlock(lines: Lines, parts: readonly BlockPart[]): Promise<Frame[]> {
+  const frames: Frame[] = []
+  for (const piece of planFrames(lines, parts)) {
+    frames.push('data' in piece ? piece : await deflateFrameAsync(lines, piece))
+  }
+  return frames
+}
+
+function planFrames({ starts }: Lines, parts: readonly BlockPart[]): (Frame | FrameRange)[] {
+  const plan: (Frame | FrameRange)[] = []
+  let done = 0
+  let line = 0
+  for (const part of parts) {
+    for (const frame of framesOf(part)) {
+      if (frame.count >= MIN_REUSED_EVENTS || frame.rawLength >= MIN_REUSED_BYTES) {
+        plan.push(...cutFrames(starts, done, line), frame)
+        done = line + frame.count
+      }
+      line += frame.count
+    }
+    if (framesOf(part).length === 0) line += lineCount(part.lines)
+  }
+  plan.push(...cutFrames(starts, done, line))
+  return plan
+}
+
+/** The part's frames if they are exactly its lines. */
+function framesOf({ lines, frames }: BlockPart): readonly Frame[] {
+  const count = frames.reduce((sum, frame) => sum + frame.count, 0)
+  const length = frames.reduce((sum, frame) => sum + frame.rawLength, 0)
+  return count === lineCount(lines) && length === lineBytes(lines).length ? frames : []
+}
+
+/** Value of the positions with room for its checksum: plain, or deflated behind their length. */
+async function deflatePositions(positions: Buffer): Promise<Buffer> {
+  const writer = new ByteWriter(64)
+  writer.u32(0) // the checksum comes here
+  if (positions.length <= MAX_PLAIN_POSITIONS) {
+    writer.varint(0)
+    writer.bytes(positions)
+    return writer.finish()
+  }
+  writer.varint(positions.length)
+  const deflated = await new Promise<Buffer>((resolve, reject) => {
+    deflateRaw(positions, { level: 1 }, (error, data) => {
+      if (error === null) resolve(data)
+      else reject(error)
+    })
+  })
+  writer.bytes(deflated)
+  return writer.finish()
+}
+
+function positionBytes(summary: BlockSummary, value: Buffer | undefined): Buffer {
+  const place = blockPlace(summary, POSITIONS_PART)
+  const reader = new ByteReader(openBlockValue(summary, POSITIONS_PART, value), CHECK_LENGTH, place)
+  const length = reader.count(MAX_RAW_BYTES)
+  const rest = reader.bytes(reader.remaining)
+  return length === 0 ? rest : inflateFrames([rest], length, place)
+}

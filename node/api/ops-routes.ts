@@ -1,9 +1,10 @@
+import { renderStreams } from './additions.js'
 import { readBody } from './body.js'
 import type { ApiContext } from './context.js'
 import { parseExplainRequest } from './event-requests.js'
 import { sendJson, sendText, type Exchange } from './exchange.js'
+import { openApiDocument } from './openapi.js'
 import type { Routes } from './routes.js'
-import { renderStreams } from './streams-reply.js'
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
@@ -18,6 +19,9 @@ export function addOpsRoutes(routes: Routes): Routes {
     })
     .at('/api/millrace/v1/explain', {
       POST: { admission: 'local', produces: 'application/json', takesJson: true, run: explain },
+    })
+    .at('/api/millrace/v1/openapi.json', {
+      GET: { admission: 'local', produces: 'application/json', run: sendOpenApi },
     })
 }
 
@@ -43,6 +47,10 @@ async function explain({ request, response, common, holder, lease }: Exchange, c
   const body = await readBody(request, { limitBytes: options.limits.bodyBytes, stallMs: timers.bodyStallMs }, lease)
   const explanation = await options.explain(parseExplainRequest(body), holder?.appId ?? NO_APP)
   sendJson(response, 200, JSON.stringify(explanation), common)
+}
+
+function sendOpenApi({ response, common }: Exchange, { options }: ApiContext): void {
+  sendJson(response, 200, JSON.stringify(openApiDocument(options.version)), ['cache-control', 'no-cache', ...common])
 }
 
 /** Stands for `appId(me)` where somebody without a token asks what a query would do: no app has it. */

@@ -140,13 +140,19 @@ export class SocketSession {
 
   #dropAll(): void {
     this.#closed = true
-    for (const requestId of [...this.#running.keys()]) this.#drop(requestId)
+    for (const running of [...this.#running.values()]) this.#forget(running)
+    this.#wakeWriters()
   }
 
   #drop(requestId: number): void {
     const running = this.#running.get(requestId)
     if (running === undefined) return
-    this.#running.delete(requestId)
+    this.#forget(running)
+    this.#wakeWriters()
+  }
+
+  #forget(running: Running): void {
+    this.#running.delete(running.requestId)
     this.#context.counters.socketRequestsOpen -= 1
     running.gone.abort()
   }
@@ -227,7 +233,7 @@ export class SocketSession {
       for (const message of nextMessages(prefix, chunk)) {
         if (!this.#isRunning(running)) return
         this.#send(message)
-        if (this.#isFull()) await this.#room()
+        while (this.#isFull() && this.#isRunning(running)) await this.#room()
       }
     }
   }
@@ -250,7 +256,7 @@ export class SocketSession {
     return this.#connection.writableLength > HIGH_WATER_BYTES
   }
 
-  /** Resolves when the client has taken what was sent, or is gone. */
+  /** Resolves when the client has taken what was sent or a request is over: look again. */
   #room(): Promise<void> {
     if (this.#connection.destroyed) return Promise.resolve()
     return new Promise((resolve) => {
@@ -262,7 +268,11 @@ export class SocketSession {
     clearInterval(this.#stall)
     this.#stall = undefined
     this.#pace()
-    for (const resume of this.#writers.splice(0)) resume()
+    this.#wakeWriters()
+  }
+
+  #wakeWriters(): void {
+    for (const wake of this.#writers.splice(0)) wake()
   }
 
   /** Reads from the client only while there is room for what it asks and for the answers. */

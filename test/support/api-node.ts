@@ -1,10 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { encodeBase64, systemClock } from '../../core/index.js'
 import { createApi, SignedTokens, type Api, type ApiOptions } from '../../node/api/index.js'
 import { MemoryBlobs } from './memory-blobs.js'
 import { MemoryEvents } from './memory-events.js'
+import { temporaryDirectory } from './temporary-directory.js'
 
 export interface ApiNode {
   readonly api: Api
@@ -25,7 +24,7 @@ export async function startApi(
   t: { teardown: (work: () => unknown) => void },
   changes: Partial<ApiOptions> = {},
 ): Promise<ApiNode> {
-  const directory = mkdtempSync(join(tmpdir(), 'millrace-api-'))
+  const directory = temporaryDirectory(t)
   const nodeId = encodeBase64(Buffer.alloc(32, 42))
   const events = new MemoryEvents(nodeId)
   const tokens = new SignedTokens([TEST_KEY], systemClock)
@@ -52,10 +51,7 @@ export async function startApi(
     explain: () => Promise.resolve({}),
     ...changes,
   })
-  t.teardown(async () => {
-    await api.close()
-    rmSync(directory, { recursive: true, force: true })
-  })
+  t.teardown(() => api.close())
   const token = tokens.issue({ appId: 'com.example.test', version: '1', mode: 'trial' })
   return { api, events, tokens, token, nodeId, url: `http://${api.addresses[0] ?? ''}`, logged }
 }

@@ -82,7 +82,7 @@ export class MemoryEvents implements EventService {
       const text = 'Query bounds out of range: upper bound must be within the known present.'
       return Promise.reject(new FakeError('ERR_BOUNDS_OUT_OF_RANGE', text))
     }
-    return this.#attempt(request.query, (tag) => this.#live(tag, context.signal))
+    return this.#attempt(request.query, (tag) => this.#live(tag, context.signal, true))
   }
 
   #attempt(text: string, run: (tag: string | undefined) => AsyncGenerator<Uint8Array>): Promise<Answer> {
@@ -113,19 +113,20 @@ export class MemoryEvents implements EventService {
     yield Buffer.from(`${JSON.stringify({ type: 'offsets', offsets: Object.fromEntries(offsets) })}\n`)
   }
 
-  async *#live(tag: string | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#live(tag: string | undefined, signal: AbortSignal, monotonic = false): AsyncGenerator<Uint8Array> {
     let at = 0
     let told = false
-    for (;;) {
+    while (!signal.aborted) {
       const lines = this.lines.slice(at).filter(({ tags }) => tag === undefined || tags.includes(tag))
       at = this.lines.length
-      const text = lines.map(({ line }) => line).join('')
+      const caughtUp = monotonic ? `,"caughtUp":${String(told)}}\n` : '}\n'
+      const text = lines.map(({ line }) => line.slice(0, -2) + caughtUp).join('')
       const offsets = told
         ? ''
         : `${JSON.stringify({ type: 'offsets', offsets: Object.fromEntries(this.offsets().present) })}\n`
       told = true
       if (text + offsets !== '') yield Buffer.from(text + offsets)
-      if (signal.aborted) return
+      if (hasEnded(signal)) return
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           this.#wake.delete(wake)
@@ -134,7 +135,6 @@ export class MemoryEvents implements EventService {
         this.#wake.add(wake)
         signal.addEventListener('abort', wake)
       })
-      if (signal.aborted) return
     }
   }
 
@@ -146,6 +146,11 @@ export class MemoryEvents implements EventService {
       this.open -= 1
     }
   }
+}
+
+/** Asks the signal anew: it may have come during the last `yield`. */
+function hasEnded(signal: AbortSignal): boolean {
+  return signal.aborted
 }
 
 async function* endless(size: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -173,9 +178,21 @@ function readPublish(bytes: Uint8Array, start: number, end: number): { tags: rea
   scanner.skipValue()
   const close = scanner.at - 1
   scanner.expectEnd()
-  const { data } = JSON.parse(Buffer.from(bytes).toString('utf8', start, end)) as {
-    data?: { tags: string[]; payload: unknown }[]
-  }
-  if (data === undefined) throw new JsonError('missing field `data`', bytes, close)
-  return data.map(({ tags, payload }) => ({ tags: toTagSet(tags), payload: JSON.stringify(payload) }))
+  const body: unknown = JSON.parse(Buffer.from(bytes).toString('utf8', start, end))
+  if (!isRecord(body) || body['data'] === undefined) throw new JsonError('missing field `data`', bytes, close)
+  if (!Array.isArray(body['data'])) throw new JsonError('invalid type: expected a sequence', bytes, close)
+  return body['data'].map((event: unknown) => {
+    if (!isRecord(event) || !Array.isArray(event['tags']) || event['payload'] === undefined) {
+      throw new JsonError('missing field `tags` or `payload`', bytes, close)
+    }
+    const tags = event['tags'].map((tag) => {
+      if (typeof tag !== 'string') throw new JsonError('expected a string', bytes, close)
+      return tag
+    })
+    return { tags: toTagSet(tags), payload: JSON.stringify(event['payload']) }
+  })
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,0 +1,129 @@
+import { Type, type Static, type TObject, type TProperties } from '@sinclair/typebox'
+import type { Retention } from '../../storage/retention.js'
+import type { StreamStatus } from '../../storage/event-store.js'
+
+/** What our own resources take and give, written down once: for the compiler, for OpenAPI and for the tests. */
+
+const CLOSED = { additionalProperties: false }
+
+function integer(description: string, minimum = 0): ReturnType<typeof Type.Integer> {
+  return Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER, description })
+}
+
+function orNull(description: string) {
+  return Type.Union([Type.Integer(), Type.Null()], { description })
+}
+
+function exactly<T extends TProperties>(properties: T, description: string): TObject<T> {
+  return Type.Object(properties, { ...CLOSED, description })
+}
+
+const RetentionReply = exactly(
+  {
+    maxEvents: orNull('Events; null is no limit'),
+    maxStoredBytes: orNull('Stored bytes; null is no limit'),
+    maxAgeMicros: orNull('Microseconds; null is no limit'),
+    maxBlockAgeMicros: orNull('Microseconds after which an unfilled block is sealed; null is never'),
+  },
+  'Limits of an ephemeral stream; the tightest decides',
+)
+
+const PruneReply = exactly(
+  {
+    blocks: integer('Blocks that would go'),
+    events: integer('Events in them'),
+    storedBytes: integer('Their stored bytes'),
+    heldBackBy: Type.Union(
+      [Type.Literal('no-limit'), Type.Literal('unsealed'), Type.Literal('within-limits'), Type.Literal('clock-jump')],
+      { description: 'What keeps the oldest remaining block' },
+    ),
+  },
+  'What a prune at this moment would drop',
+)
+
+const StreamReply = exactly(
+  {
+    stream: Type.String({ description: 'Stream id' }),
+    name: Type.Union([Type.String(), Type.Null()], { description: 'Name, where it is known' }),
+    number: integer('Number among the streams of its node'),
+    own: Type.Boolean({ description: 'Whether this node writes it' }),
+    events: integer('Events that can be read'),
+    firstOffset: integer('Oldest offset that can be read; nextOffset when there is none'),
+    nextOffset: integer('Offset of the next event'),
+    blocks: integer('Sealed blocks'),
+    tailEvents: integer('Events not yet in a block'),
+    storedBytes: integer('Bytes that count for maxSize'),
+    oldestTimestamp: orNull('Microseconds since 1970 of the oldest event'),
+    newestTimestamp: orNull('Microseconds since 1970 of the newest event'),
+    retention: RetentionReply,
+    nextPrune: PruneReply,
+  },
+  'One stream',
+)
+
+export const StreamsReply = exactly({ streams: Type.Array(StreamReply) }, 'All streams of the node')
+
+export const HealthReply = exactly({ status: Type.Literal('ok') }, 'The process answers')
+
+export const ReadyReply = exactly(
+  {
+    ready: Type.Boolean({ description: 'Whether the node does all its work' }),
+    reasons: Type.Array(Type.String(), { description: 'Why not, in sentences for operators' }),
+  },
+  'Whether the node is ready',
+)
+
+export const ErrorBody = exactly(
+  {
+    code: Type.String({ description: 'What programs branch on; see the list of errors' }),
+    message: Type.String({ description: 'What people read' }),
+  },
+  'Every error of the API',
+)
+
+const Offsets = Type.Record(Type.String(), Type.Integer({ minimum: -1 }), { description: 'Stream id to offset' })
+
+const Order = Type.Union([Type.Literal('asc'), Type.Literal('desc'), Type.Literal('stream-asc')])
+
+export const ExplainBody = Type.Object(
+  {
+    query: Type.String({ description: 'AQL' }),
+    order: Type.Optional(Type.Union([Order, Type.Null()])),
+    lowerBound: Type.Optional(Type.Union([Offsets, Type.Null()])),
+    upperBound: Type.Optional(Type.Union([Offsets, Type.Null()])),
+  },
+  { description: 'A query as for /api/v2/events/query; all but the text may be missing' },
+)
+
+export const ExplainReply = Type.Object({}, { description: 'What the query would do, found out without running it' })
+
+type StreamReplyBody = Static<typeof StreamReply>
+
+/** `{"streams":[…]}`; what is unlimited or unknown is `null`. */
+export function renderStreams(streams: readonly StreamStatus[]): string {
+  const reply: Static<typeof StreamsReply> = { streams: streams.map(toStreamReply) }
+  return JSON.stringify(reply)
+}
+
+function toStreamReply(status: StreamStatus): StreamReplyBody {
+  return {
+    ...status,
+    name: status.name ?? null,
+    oldestTimestamp: status.oldestTimestamp ?? null,
+    newestTimestamp: status.newestTimestamp ?? null,
+    retention: toRetentionReply(status.retention),
+  }
+}
+
+function toRetentionReply(retention: Retention): Static<typeof RetentionReply> {
+  return {
+    maxEvents: finite(retention.maxEvents),
+    maxStoredBytes: finite(retention.maxStoredBytes),
+    maxAgeMicros: finite(retention.maxAgeMicros),
+    maxBlockAgeMicros: finite(retention.maxBlockAgeMicros),
+  }
+}
+
+function finite(limit: number): number | null {
+  return Number.isFinite(limit) ? limit : null
+}

@@ -1,0 +1,98 @@
+import type { TSchema } from '@sinclair/typebox'
+import { ErrorBody, ExplainBody, ExplainReply, HealthReply, ReadyReply, StreamsReply } from './additions.js'
+
+/** A part of the document. */
+type Part = Readonly<Record<string, unknown>>
+
+/** The OpenAPI 3.1 description of everything that the Actyx API does not have, from the schemas that the code uses. */
+export function openApiDocument(version: string): Part {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'millrace: additions to the app API',
+      version,
+      description: 'Resources beside the Actyx API v2 (/api/v2), which docs/api.md describes.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+    components: {
+      schemas: { Error: ErrorBody, Explanation: ExplainReply, Streams: StreamsReply },
+      securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+    },
+    paths: paths(),
+  }
+}
+
+/** Without a token on the same machine, with one from elsewhere. */
+const LOCAL = [{}, { token: [] }]
+
+function paths(): Part {
+  return {
+    '/health': {
+      get: {
+        operationId: 'health',
+        summary: 'The process answers',
+        security: [{}],
+        responses: { 200: json(HealthReply) },
+      },
+    },
+    '/ready': {
+      get: {
+        operationId: 'ready',
+        summary: 'Whether the node does all its work, and why not',
+        security: LOCAL,
+        responses: { 200: json(ReadyReply), 503: json(ReadyReply), ...refusals() },
+      },
+    },
+    '/metrics': {
+      get: {
+        operationId: 'metrics',
+        summary: 'Figures for Prometheus',
+        security: LOCAL,
+        responses: {
+          200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: { type: 'string' } } } },
+          ...refusals(),
+        },
+      },
+    },
+    '/api/millrace/v1/streams': {
+      get: {
+        operationId: 'streams',
+        summary: 'All streams: size, limits, and what the next prune would drop',
+        security: LOCAL,
+        responses: { 200: reference('Streams'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/explain': {
+      post: {
+        operationId: 'explain',
+        summary: 'What a query would do',
+        security: LOCAL,
+        requestBody: { required: true, content: { 'application/json': { schema: ExplainBody } } },
+        responses: { 200: reference('Explanation'), 400: reference('Error'), 418: reference('Error'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/openapi.json': {
+      get: {
+        operationId: 'openapi',
+        summary: 'This document',
+        security: LOCAL,
+        responses: { 200: json({ type: 'object' }), ...refusals() },
+      },
+    },
+  }
+}
+
+function json(schema: TSchema | Part): Part {
+  const description = 'description' in schema ? schema['description'] : 'JSON'
+  return { description, content: { 'application/json': { schema } } }
+}
+
+function reference(name: string): Part {
+  return { description: name, content: { 'application/json': { schema: { $ref: `#/components/schemas/${name}` } } } }
+}
+
+/** What every resource may answer that asks for a token from elsewhere. */
+function refusals(): Part {
+  return { 401: reference('Error'), 403: reference('Error') }
+}

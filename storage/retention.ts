@@ -1,3 +1,5 @@
+import type { EventsSummary } from './block-summary.js'
+
 /** Limits of an ephemeral stream; `Infinity` switches a limit off. All hold at once, the tightest decides. */
 export interface Retention {
   readonly maxEvents: number
@@ -14,4 +16,65 @@ export const KEEP_EVERYTHING: Retention = {
   maxStoredBytes: Infinity,
   maxAgeMicros: Infinity,
   maxBlockAgeMicros: Infinity,
+}
+
+/** Of a whole stream, unsealed events included. */
+export interface Totals {
+  readonly events: number
+  /** Frames, index and header: what `maxStoredBytes` limits. */
+  readonly storedBytes: number
+}
+
+/** What retention looks at in a sealed block. */
+export type PrunableBlock = Pick<EventsSummary, 'count' | 'storedBytes' | 'maxTimestamp'>
+
+/** Goes through sealed blocks from the oldest on and says of each whether it may be deleted. */
+export class PruneCursor {
+  readonly #retain: Retention
+  readonly #nowMicros: number
+  #events: number
+  #storedBytes: number
+
+  constructor(total: Totals, retain: Retention, nowMicros: number) {
+    this.#retain = retain
+    this.#nowMicros = nowMicros
+    this.#events = total.events
+    this.#storedBytes = total.storedBytes
+  }
+
+  /** Whether the next oldest block may go. After a `false` no later block may: streams have no holes. */
+  mayDrop(block: PrunableBlock): boolean {
+    this.#events -= block.count
+    this.#storedBytes -= block.storedBytes
+    const tooOld = block.maxTimestamp < this.#nowMicros - this.#retain.maxAgeMicros
+    return tooOld || this.#events >= this.#retain.maxEvents || this.#storedBytes >= this.#retain.maxStoredBytes
+  }
+}
+
+/**
+ * How many of the oldest sealed blocks may be deleted at `nowMicros`.
+ *
+ * A block may go only when all its events lie outside at least one limit, so a stream can hold up to one block more than
+ * a limit says. Only a prefix is ever returned: streams have no holes. `Infinity` switches a limit off.
+ *
+ * @param sealed oldest first, without the open block
+ */
+export function countPrunable(
+  sealed: Iterable<PrunableBlock>,
+  total: Totals,
+  retain: Retention,
+  nowMicros: number,
+): number {
+  const cursor = new PruneCursor(total, retain, nowMicros)
+  let prunable = 0
+  for (const block of sealed) {
+    if (!cursor.mayDrop(block)) break
+    prunable += 1
+  }
+  return prunable
+}
+
+/** Whether any limit can ever delete something. */
+export function isEphemeral(retain: Retention): boolean {
+  return retain.maxEvents !== Infinity || retain.maxStoredBytes !== Infinity || retain.maxAgeMicros !== Infinity
 }

@@ -1,0 +1,166 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { EventBatch, type Publication } from '../core/index.js'
+import { cutAtBlocks, type BlockCut, type BlockLimits } from './block-boundaries.js'
+import type { Database, WriteStep } from './database.js'
+import type { AppendRequest } from './event-store.js'
+import { buildLines, lineBytes, type LineSource, type Lines } from './lines.js'
+import type { StreamState } from './stream-state.js'
+import type { StreamTable } from './stream-table.js'
+import type { TailPart } from './tail-block.js'
+import { encodeTailRecordAsync } from './tail-record.js'
+
+/** Bytes of lines built in one go before other work gets its turn: a few milliseconds. */
+const MAX_BYTES_PER_TURN = 1024 * 1024
+
+export interface CommitterOptions {
+  readonly meta: Database
+  readonly streams: StreamTable
+  readonly limits: BlockLimits
+  /** Whether a commit waits for the disk. */
+  readonly sync: boolean
+}
+
+/** Events of one stream in a group, stamped. */
+interface Draft {
+  readonly state: StreamState
+  readonly events: LineSource[]
+  readonly lamports: number[]
+  readonly timestamps: number[]
+}
+
+/** A group with its offsets and lamports, not yet used up. */
+interface StampedGroup {
+  readonly drafts: readonly Draft[]
+  /** Per request. */
+  readonly publications: readonly (readonly Publication[])[]
+  readonly nextLamport: number
+}
+
+/** A commit part that is ready to be written. */
+interface BuiltPart {
+  readonly state: StreamState
+  readonly part: TailPart
+  readonly value: Buffer
+  readonly beginsBlock: boolean
+}
+
+/** What became durable. */
+export interface Committed {
+  readonly publications: readonly (readonly Publication[])[]
+  readonly batches: readonly EventBatch[]
+  readonly states: readonly StreamState[]
+  readonly events: number
+  /** Of lines. */
+  readonly bytes: number
+  /** Whether a block is complete and can be sealed. */
+  readonly completedBlock: boolean
+  /** How long LevelDB and the disk took. */
+  readonly writeMs: number
+}
+
+/** Turns a group of requests into one atomic write: one record per stream. */
+export class Committer {
+  readonly #options: CommitterOptions
+
+  constructor(options: CommitterOptions) {
+    this.#options = options
+  }
+
+  /** When it throws, no offset and no lamport is used up. */
+  async commit(requests: readonly AppendRequest[]): Promise<Committed> {
+    const group = this.#stamp(requests)
+    const built = (await Promise.all(group.drafts.map((draft) => this.#build(draft)))).flat()
+    const steps: WriteStep[] = built.map(({ state, part, value }) => ({
+      type: 'put',
+      key: state.keys.at('tail', part.lines.firstOffset),
+      value,
+    }))
+    const started = performance.now()
+    await this.#options.meta.write(steps, this.#options.sync)
+    const writeMs = performance.now() - started
+    return this.#apply(group, built, writeMs)
+  }
+
+  #stamp(requests: readonly AppendRequest[]): StampedGroup {
+    const { streams } = this.#options
+    const drafts = new Map<number, Draft>()
+    let lamport = streams.nextLamport
+    let draft: Draft | undefined
+    const publications = requests.map(({ appId, timestamp, events }) =>
+      events.map(({ tags, payload, streamNumber }) => {
+        if (draft?.state.number !== streamNumber) {
+          draft = drafts.get(streamNumber)
+          if (draft === undefined) {
+            draft = { state: streams.own(streamNumber), events: [], lamports: [], timestamps: [] }
+            drafts.set(streamNumber, draft)
+          }
+        }
+        const { state } = draft
+        const publication = { lamport, stream: state.stream, offset: state.nextOffset + draft.events.length, timestamp }
+        draft.events.push({ tags, appId, payload })
+        draft.lamports.push(lamport++)
+        draft.timestamps.push(timestamp)
+        return publication
+      }),
+    )
+    return { drafts: [...drafts.values()], publications, nextLamport: lamport }
+  }
+
+  async #build(draft: Draft): Promise<BuiltPart[]> {
+    const { state } = draft
+    const cuts = cutAtBlocks(
+      state.open,
+      draft.events.map(({ payload }) => payload.length),
+      this.#options.limits,
+    )
+    const built: BuiltPart[] = []
+    let hash = state.hash
+    let bytes = 0
+    for (const cut of cuts) {
+      const lines = linesOf(draft, cut)
+      const { value, frames, hash: after } = await encodeTailRecordAsync(lines, hash)
+      built.push({
+        state,
+        part: { lines, hash: after, frames, storedBytes: value.length },
+        value,
+        beginsBlock: cut.beginsBlock,
+      })
+      hash = after
+      bytes += lineBytes(lines).length
+      if (bytes > MAX_BYTES_PER_TURN) {
+        bytes = 0
+        await nextTurn()
+      }
+    }
+    return built
+  }
+
+  #apply(group: StampedGroup, built: readonly BuiltPart[], writeMs: number): Committed {
+    const { streams, limits } = this.#options
+    streams.nextLamport = group.nextLamport
+    let completedBlock = false
+    let events = 0
+    let bytes = 0
+    const batches: EventBatch[] = []
+    for (const { state, part, beginsBlock } of built) {
+      if (state.add(part, beginsBlock, limits)) completedBlock = true
+      const batch = new EventBatch(part.lines)
+      batches.push(batch)
+      events += batch.length
+      bytes += lineBytes(part.lines).length
+    }
+    const states = group.drafts.map(({ state }) => state)
+    return { publications: group.publications, batches, states, events, bytes, completedBlock, writeMs }
+  }
+}
+
+function linesOf({ state, events, lamports, timestamps }: Draft, { from, to }: BlockCut): Lines {
+  const whole = from === 0 && to === events.length
+  return buildLines({
+    stream: state.stream,
+    firstOffset: state.nextOffset + from,
+    lamports: Float64Array.from(whole ? lamports : lamports.slice(from, to)),
+    timestamps: Float64Array.from(whole ? timestamps : timestamps.slice(from, to)),
+    events: whole ? events : events.slice(from, to),
+  })
+}

@@ -1,0 +1,190 @@
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ClassicLevel } from 'classic-level'
+import {
+  describeError,
+  errorCode,
+  StoreClosedError,
+  StoreCorruptError,
+  StoreIoError,
+  StoreLockedError,
+  toStoreError,
+} from './store-errors.js'
+
+type Level = ClassicLevel<Buffer, Buffer>
+
+/** One step of an atomic write. */
+export type WriteStep =
+  | { readonly type: 'put'; readonly key: Buffer; readonly value: Buffer }
+  | { readonly type: 'del'; readonly key: Buffer }
+
+/** Which keys; both ends optional. */
+export interface KeyRange {
+  readonly gte?: Buffer
+  readonly gt?: Buffer
+  readonly lt?: Buffer
+  readonly lte?: Buffer
+}
+
+export interface PageRequest extends KeyRange {
+  readonly limit: number
+  readonly reverse?: boolean
+}
+
+/** How a database is tuned; bytes. */
+export interface DatabaseTuning {
+  readonly compression: boolean
+  readonly writeBufferSize: number
+  readonly cacheSize: number
+}
+
+/**
+ * One classic-level database with binary keys. After an error such as a full disk LevelDB refuses all writes until it
+ * is opened anew: {@link Database.reopen} does that in place while readers wait.
+ */
+export class Database {
+  readonly #directory: string
+  readonly #level: Level
+  /** Set while the database is being opened anew. */
+  #reopening: Promise<void> | undefined
+  #closed: Promise<void> | undefined
+
+  private constructor(directory: string, level: Level) {
+    this.#directory = directory
+    this.#level = level
+  }
+
+  /** Whether there is a database: LevelDB itself would start an empty one when only this file is gone. */
+  static async exists(directory: string): Promise<boolean> {
+    try {
+      await access(join(directory, 'CURRENT'))
+      return true
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return false
+      throw toStoreError(error, `cannot look at ${directory}`)
+    }
+  }
+
+  /** @throws StoreLockedError, StoreCorruptError, StoreFullError, StoreIoError */
+  static async open(directory: string, tuning: DatabaseTuning, createIfMissing: boolean): Promise<Database> {
+    const level: Level = new ClassicLevel(directory, {
+      keyEncoding: 'buffer',
+      valueEncoding: 'buffer',
+      createIfMissing,
+      ...tuning,
+    })
+    await openLevel(level, directory)
+    return new Database(directory, level)
+  }
+
+  get(key: Buffer): Promise<Buffer | undefined> {
+    return this.#read(() => this.#level.get(key))
+  }
+
+  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    return this.#read(() => this.#level.getMany(keys))
+  }
+
+  /** Entries of a range, at most `limit`. */
+  page(request: PageRequest): Promise<[Buffer, Buffer][]> {
+    return this.#read(() => this.#level.iterator(request).all())
+  }
+
+  keys(request: PageRequest): Promise<Buffer[]> {
+    return this.#read(() => this.#level.keys(request).all())
+  }
+
+  /** Atomic. With `sync` it is on disk when the promise resolves, and so is every write before it. */
+  async write(steps: WriteStep[], sync: boolean): Promise<void> {
+    try {
+      await this.#level.batch(steps, { sync })
+    } catch (error) {
+      throw this.#toError(error, 'cannot write to')
+    }
+  }
+
+  /** Deletes a range, not atomically and not synced. */
+  async clear(range: KeyRange): Promise<void> {
+    try {
+      await this.#level.clear(range)
+    } catch (error) {
+      throw this.#toError(error, 'cannot delete from')
+    }
+  }
+
+  /** Gives back the room of what was deleted in [start, end). */
+  async compact(start: Buffer, end: Buffer): Promise<void> {
+    try {
+      await this.#level.compactRange(start, end)
+    } catch (error) {
+      throw this.#toError(error, 'cannot compact')
+    }
+  }
+
+  /** Bytes that LevelDB holds in memory. */
+  memoryBytes(): number {
+    return this.#level.status === 'open' ? Number(this.#level.getProperty('leveldb.approximate-memory-usage')) : 0
+  }
+
+  /** Closes and opens again; reads wait meanwhile. When opening fails, reads fail until it is tried again. */
+  async reopen(): Promise<void> {
+    if (this.#closed !== undefined) throw new StoreClosedError()
+    this.#reopening ??= this.#closeAndOpen().finally(() => (this.#reopening = undefined))
+    await this.#reopening
+  }
+
+  async #closeAndOpen(): Promise<void> {
+    await this.#level.close()
+    await openLevel(this.#level, this.#directory)
+  }
+
+  close(): Promise<void> {
+    return (this.#closed ??= this.#shutdown())
+  }
+
+  async #shutdown(): Promise<void> {
+    await this.#reopening?.catch(() => undefined)
+    await this.#level.close()
+  }
+
+  /** Reads that a reopening cuts off are done again. */
+  async #read<T>(operation: () => Promise<T>): Promise<T> {
+    for (;;) {
+      if (this.#reopening !== undefined) await this.#reopening.catch(() => undefined)
+      try {
+        return await operation()
+      } catch (error) {
+        if (this.#reopening !== undefined && isCutOff(error)) continue
+        throw this.#toError(error, 'cannot read from')
+      }
+    }
+  }
+
+  #toError(error: unknown, doing: string): Error {
+    if (this.#closed !== undefined && isCutOff(error)) return new StoreClosedError()
+    return toStoreError(error, `${doing} ${this.#directory}`)
+  }
+}
+
+async function openLevel(level: Level, directory: string): Promise<void> {
+  try {
+    await level.open()
+  } catch (error) {
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
+    if (errorCode(cause) === 'LEVEL_LOCKED') throw new StoreLockedError(directory, 'another process', { cause })
+    if (errorCode(cause) === 'LEVEL_CORRUPTION') {
+      throw new StoreCorruptError(`the database ${directory} is damaged: ${describeError(cause)}`, { cause })
+    }
+    const mapped = toStoreError(cause, `cannot open the database ${directory}`)
+    // A table or manifest that is gone is reported as an input error.
+    if (mapped instanceof StoreIoError && /No such file/i.test(mapped.message)) {
+      throw new StoreCorruptError(`the database ${directory} lacks a file: ${describeError(cause)}`, { cause })
+    }
+    throw mapped
+  }
+}
+
+function isCutOff(error: unknown): boolean {
+  const code = errorCode(error)
+  return code === 'LEVEL_DATABASE_NOT_OPEN' || code === 'LEVEL_ITERATOR_NOT_OPEN' || code === 'LEVEL_ABORTED'
+}

@@ -1,0 +1,36 @@
+import type { MillraceError } from '../core/index.js'
+import type { StoreHealth } from './event-store.js'
+
+interface Problem {
+  readonly text: string
+  /** What a publisher gets while it lasts; none when publishing goes on. */
+  readonly refusal: ((text: string) => MillraceError) | undefined
+}
+
+/** What is wrong with the store at the moment, for operators and publishers. */
+export class Health {
+  readonly #problems = new Map<string, Problem>()
+
+  /** @param name one problem of a name at a time; a later text replaces the one before */
+  raise(name: string, text: string, refusal?: (text: string) => MillraceError): void {
+    this.#problems.set(name, { text, refusal })
+  }
+
+  clear(name: string): boolean {
+    return this.#problems.delete(name)
+  }
+
+  has(name: string): boolean {
+    return this.#problems.has(name)
+  }
+
+  /** What to answer publishers, if they cannot be served. */
+  refusal(): MillraceError | undefined {
+    for (const { text, refusal } of this.#problems.values()) if (refusal !== undefined) return refusal(text)
+    return undefined
+  }
+
+  snapshot(): StoreHealth {
+    return { writable: this.refusal() === undefined, problems: [...this.#problems.values()].map(({ text }) => text) }
+  }
+}

@@ -1,0 +1,49 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto'
+import { decodeBase64, encodeBase64, type NodeId } from '../core/index.js'
+
+/** The fixed bytes before an Ed25519 seed (PKCS #8) and before a public key (SPKI) in DER. */
+const PRIVATE_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
+const PUBLIC_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
+
+/** Bytes of the secret that everything else follows from. */
+export const SEED_LENGTH = 32
+
+/** The key pair of a node. The public key is the node id. */
+export class Identity {
+  readonly nodeId: NodeId
+  readonly #key: KeyObject
+
+  private constructor(key: KeyObject) {
+    this.#key = key
+    const spki = createPublicKey(key).export({ format: 'der', type: 'spki' })
+    this.nodeId = encodeBase64(spki.subarray(PUBLIC_PREFIX.length))
+  }
+
+  static fromSeed(seed: Uint8Array): Identity {
+    const der = Buffer.concat([PRIVATE_PREFIX, seed])
+    return new Identity(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }))
+  }
+
+  static createSeed(): Buffer {
+    const { privateKey } = generateKeyPairSync('ed25519')
+    return privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(PRIVATE_PREFIX.length)
+  }
+
+  /** Ed25519 in the thread pool: 64 bytes. */
+  sign(message: Uint8Array): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      sign(null, message, this.#key, (error, signature) => {
+        if (error === null) resolve(signature)
+        else reject(error)
+      })
+    })
+  }
+}
+
+/** Whether a node signed a message; false for a malformed node id. */
+export function verifySignature(nodeId: NodeId, message: Uint8Array, signature: Uint8Array): boolean {
+  const bytes = decodeBase64(nodeId)
+  if (bytes?.length !== SEED_LENGTH) return false
+  const key = createPublicKey({ key: Buffer.concat([PUBLIC_PREFIX, bytes]), format: 'der', type: 'spki' })
+  return verify(null, message, key, signature)
+}

@@ -1,0 +1,235 @@
+import type { StreamId } from '../core/index.js'
+import type { BlockLimits } from './block-boundaries.js'
+import { parseBlockKey } from './block.js'
+import { CorruptRecordError } from './corrupt-record.js'
+import type { Database } from './database.js'
+import type { HeadFile } from './head-file.js'
+import { KIND, kindRange, offsetOfKey, singleKey, streamOfKey } from './keys.js'
+import { NEXT_ARRIVAL } from './sealer.js'
+import { decodeSingle } from './single-value.js'
+import type { StoreLogger } from './store-options.js'
+import { decodeStreamRecord, emptyStreamRecord, type StreamRecord } from './stream-record.js'
+import { StreamState } from './stream-state.js'
+import type { StreamTable } from './stream-table.js'
+import { decodeTailRecord } from './tail-record.js'
+
+/** Records read at once. */
+const PAGE = 256
+
+export interface RecoveryOptions {
+  readonly meta: Database
+  readonly blocks: Database
+  readonly streams: StreamTable
+  readonly head: HeadFile
+  readonly limits: BlockLimits
+  readonly logger: StoreLogger
+}
+
+export interface Recovered {
+  /** Number for the next sealed block. */
+  readonly nextArrival: number
+  /** Sentences for the operator; while there are any, nothing may be appended. */
+  readonly problems: readonly string[]
+  /** Records that are damaged. */
+  readonly corruptRecords: number
+}
+
+/**
+ * Reads back what the store holds in memory: stream records and tails, whole and checked, and compares it with the head
+ * file. Costs as much as the tails are long, however many blocks there are.
+ */
+export async function recover(options: RecoveryOptions): Promise<Recovered> {
+  const recovery = new Recovery(options)
+  await recovery.readStreams()
+  await recovery.readTails()
+  await recovery.findLostIndexEntries()
+  recovery.compareHeads()
+  const nextArrival = await recovery.dropOrphans()
+  return { nextArrival, problems: recovery.problems, corruptRecords: recovery.corruptRecords }
+}
+
+class Recovery {
+  readonly problems: string[] = []
+  corruptRecords = 0
+  readonly #options: RecoveryOptions
+
+  constructor(options: RecoveryOptions) {
+    this.#options = options
+  }
+
+  async readStreams(): Promise<void> {
+    for await (const [key, value] of entries(this.#options.meta, kindRange(KIND.stream))) {
+      const stream = streamOfKey(key)
+      const state = new StreamState(stream, this.#openRecord(stream, value))
+      this.#options.streams.add(state)
+      this.#raiseLamport(state)
+    }
+  }
+
+  /** A damaged record leaves a stream of which nothing can be said but that it is damaged. */
+  #openRecord(stream: StreamId, value: Buffer): StreamRecord {
+    try {
+      return decodeStreamRecord(stream, value)
+    } catch (error) {
+      this.#damage(stream, error)
+      return emptyStreamRecord(stream)
+    }
+  }
+
+  async readTails(): Promise<void> {
+    let state: StreamState | undefined
+    let torn: Buffer | undefined
+    for await (const [key, value] of entries(this.#options.meta, kindRange(KIND.tail))) {
+      const stream = streamOfKey(key)
+      if (state?.stream !== stream) {
+        if (state !== undefined) await this.#cutTorn(state, torn)
+        torn = undefined
+        state = this.#stateOf(stream)
+      }
+      if (torn !== undefined) {
+        this.#damage(stream, `the tail record before offset ${String(offsetOfKey(key))} is damaged`)
+        torn = undefined
+      }
+      if (!this.#readRecord(state, offsetOfKey(key), value)) torn = key
+      this.#raiseLamport(state)
+    }
+    if (state !== undefined) await this.#cutTorn(state, torn)
+  }
+
+  /** Returns false for a record that may be an unfinished write: unreadable, in the right place. */
+  #readRecord(state: StreamState, offset: number, value: Buffer): boolean {
+    const { stream } = state
+    if (offset < state.record.sealedEnd) {
+      this.#damage(stream, `the tail record at offset ${String(offset)} should have gone when its block was sealed`)
+      return true
+    }
+    state.nextOffset = Math.max(state.nextOffset, offset + 1)
+    if (offset !== state.tailEnd) {
+      this.#damage(stream, `tail records are missing from offset ${String(state.tailEnd)} to ${String(offset)}`)
+      return true
+    }
+    try {
+      const { lines, previousHash, hash, frames } = decodeTailRecord(stream, offset, value)
+      if (!previousHash.equals(state.hash)) {
+        throw new CorruptRecordError({ stream, offset, part: 'tail record' }, 'it does not follow the one before it')
+      }
+      const { limits } = this.#options
+      state.add({ lines, hash, frames, storedBytes: value.length }, state.startsBlock(lines, limits), limits)
+      return true
+    } catch (error) {
+      if (!(error instanceof CorruptRecordError)) throw error
+      this.#options.logger.warn({ stream, offset, bytes: value.length, err: error }, 'a tail record cannot be read')
+      this.corruptRecords++
+      return false
+    }
+  }
+
+  /** An unreadable last record that was never acknowledged is what a crash leaves: it goes. */
+  async #cutTorn(state: StreamState, torn: Buffer | undefined): Promise<void> {
+    if (torn === undefined) return
+    const { meta, head, logger } = this.#options
+    const known = head.found.get(state.stream)
+    if (known === undefined || known.nextOffset > state.tailEnd) {
+      this.#damage(state.stream, `the tail record at offset ${String(state.tailEnd)} is damaged`)
+      return
+    }
+    state.nextOffset = state.tailEnd
+    const bytes = (await meta.get(torn))?.length ?? 0
+    logger.warn({ stream: state.stream, offset: state.tailEnd, bytes }, 'cut off an unfinished write')
+    await meta.write([{ type: 'del', key: torn }], true)
+  }
+
+  /** An index entry beyond the stream's record tells that the record is an older one. */
+  async findLostIndexEntries(): Promise<void> {
+    const { meta, streams } = this.#options
+    for (const state of streams.all()) {
+      const { record, keys } = state
+      const beyond = await meta.keys({
+        gte: keys.at('block', record.sealedEnd),
+        lt: keys.at('block', Number.MAX_SAFE_INTEGER),
+        limit: 1,
+      })
+      if (beyond.length > 0) this.#damage(state.stream, 'its record is older than its index')
+    }
+  }
+
+  compareHeads(): void {
+    const { head } = this.#options
+    for (const [stream, { nextOffset, syncedOffset }] of head.found) {
+      const state = this.#stateOf(stream)
+      const has = state.tailEnd
+      if (has < nextOffset && !head.sameBoot && has >= syncedOffset) {
+        const lost = nextOffset - has
+        this.#options.logger.warn(
+          { stream, lost },
+          'events that were acknowledged without being synced were lost with the last boot',
+        )
+      } else if (has < nextOffset) {
+        state.nextOffset = Math.max(state.nextOffset, nextOffset)
+        const lost = `${String(nextOffset - has)} acknowledged events from offset ${String(has)} are missing`
+        this.#damage(stream, lost)
+      }
+    }
+  }
+
+  /** Blocks that were written when a crash came before their index entries. */
+  async dropOrphans(): Promise<number> {
+    const { meta, blocks, logger } = this.#options
+    const value = await meta.get(singleKey(NEXT_ARRIVAL))
+    const next = value === undefined ? 0 : Number(decodeSingle(NEXT_ARRIVAL, value))
+    const [last] = await blocks.keys({ gte: Buffer.alloc(12), reverse: true, limit: 1 })
+    const newest = last === undefined ? -1 : (parseBlockKey(last)?.arrival ?? -1)
+    if (newest < next) return next
+    if (this.problems.length > 0) {
+      // With the number in doubt too, they may be all that is left of something.
+      logger.warn({ from: next, to: newest }, 'left blocks without index entries in place')
+      return newest + 1
+    }
+    logger.info({ from: next, to: newest }, 'deleting blocks whose sealing was not finished')
+    const from = Buffer.alloc(12)
+    from.writeBigUInt64BE(BigInt(next))
+    await blocks.clear({ gte: from })
+    return next
+  }
+
+  #stateOf(stream: StreamId): StreamState {
+    const { streams } = this.#options
+    let state = streams.get(stream)
+    if (state === undefined) {
+      state = new StreamState(stream)
+      streams.add(state)
+    }
+    return state
+  }
+
+  #raiseLamport(state: StreamState): void {
+    const { streams } = this.#options
+    streams.nextLamport = Math.max(streams.nextLamport, state.nextLamport)
+  }
+
+  #damage(stream: StreamId, reason: unknown): void {
+    const text = reason instanceof Error ? reason.message : String(reason)
+    this.#options.logger.error({ stream, reason: text }, 'stored data are damaged')
+    const state = this.#stateOf(stream)
+    // The first damage of a stream explains those that follow from it.
+    if (state.damaged) return
+    state.damaged = true
+    this.problems.push(
+      `stream ${stream}: ${text}; reads of it report the damage, and nothing is published until the data directory is restored`,
+    )
+  }
+}
+
+async function* entries(
+  database: Database,
+  range: { readonly gte: Buffer; readonly lt: Buffer },
+): AsyncGenerator<readonly [Buffer, Buffer]> {
+  let { gte } = range
+  for (;;) {
+    const page = await database.page({ gte, lt: range.lt, limit: PAGE })
+    yield* page
+    const last = page.at(-1)
+    if (last === undefined || page.length < PAGE) return
+    gte = Buffer.concat([last[0], Buffer.of(0)])
+  }
+}

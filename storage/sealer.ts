@@ -1,0 +1,148 @@
+import { encodeBlock, type EncodedBlock } from './block.js'
+import type { BlockSummary } from './block-summary.js'
+import type { Database, WriteStep } from './database.js'
+import { encodeGroup, GROUP_SIZE, mergeSummaries } from './group-summary.js'
+import type { Identity } from './identity.js'
+import type { IndexReader } from './index-reader.js'
+import { singleKey } from './keys.js'
+import { encodeSingle } from './single-value.js'
+import { encodeStreamRecord, type StreamRecord } from './stream-record.js'
+import type { StreamState } from './stream-state.js'
+import type { StreamTable } from './stream-table.js'
+import type { TailBlock } from './tail-block.js'
+
+/** Key of the number that the next sealed block gets; blocks from there on in the store of blocks are orphans. */
+export const NEXT_ARRIVAL = 'next-arrival'
+
+/** Blocks and bytes of lines sealed with one sync: enough to share its cost, few enough to free memory steadily. */
+const MAX_ROUND_BLOCKS = 16
+const MAX_ROUND_BYTES = 8 * 1024 * 1024
+
+export interface SealerOptions {
+  readonly meta: Database
+  readonly blocks: Database
+  readonly index: IndexReader
+  readonly streams: StreamTable
+  readonly identity: Identity
+  readonly topic: string
+  readonly nextArrival: number
+}
+
+/** A stream and the blocks of it that a round seals. */
+interface Work {
+  readonly state: StreamState
+  readonly blocks: readonly TailBlock[]
+}
+
+interface Sealed extends Work {
+  readonly summaries: readonly BlockSummary[]
+  readonly record: StreamRecord
+}
+
+/** What a round did. */
+export interface SealRound {
+  readonly blocks: number
+  readonly lineBytes: number
+}
+
+/**
+ * Turns complete blocks of the tail into sealed ones, off the way of commits: first the blocks, synced, then one unsynced
+ * batch for index and tail. Until that is on disk the tail is still there, so a crash costs an orphan block at most.
+ */
+export class Sealer {
+  readonly #options: SealerOptions
+  #nextArrival: number
+
+  constructor(options: SealerOptions) {
+    this.#options = options
+    this.#nextArrival = options.nextArrival
+  }
+
+  /** Seals some of what is complete. Must not run twice at a time. */
+  async round(): Promise<SealRound> {
+    const work = this.#takeWork()
+    const encoded = new Map<TailBlock, EncodedBlock>()
+    const arrivals = this.#nextArrival
+    let arrival = arrivals
+    for (const { blocks } of work) {
+      for (const block of blocks) encoded.set(block, await this.#encode(block, arrival++))
+    }
+    if (encoded.size === 0) return { blocks: 0, lineBytes: 0 }
+    await this.#writeBlocks([...encoded.values()])
+    // Numbers are used up now, whatever comes: they must not be written twice with different content.
+    this.#nextArrival = arrival
+    const sealed = work.map(({ state, blocks }): Sealed => {
+      const summaries = blocks.flatMap((block) => encoded.get(block)?.summary ?? [])
+      return { state, blocks, summaries, record: state.recordWith(summaries) }
+    })
+    await this.#writeIndex(sealed, encoded)
+    for (const { state, blocks, record } of sealed) state.sealed(blocks.length, record)
+    const lineBytes = [...encoded.keys()].reduce((sum, block) => sum + block.lineBytes, 0)
+    return { blocks: encoded.size, lineBytes }
+  }
+
+  #takeWork(): Work[] {
+    const work: Work[] = []
+    let count = 0
+    let bytes = 0
+    for (const state of this.#options.streams.born()) {
+      if (state.damaged) continue
+      let taken = 0
+      for (const block of state.closed) {
+        if (count >= MAX_ROUND_BLOCKS || (count > 0 && bytes + block.lineBytes > MAX_ROUND_BYTES)) break
+        bytes += block.lineBytes
+        count++
+        taken++
+      }
+      if (taken > 0) work.push({ state, blocks: state.closed.slice(0, taken) })
+    }
+    return work
+  }
+
+  #encode(block: TailBlock, arrival: number): Promise<EncodedBlock> {
+    const { topic, identity } = this.#options
+    const sign = (bytes: Uint8Array) => identity.sign(bytes)
+    return encodeBlock({ topic, arrival, previousHash: block.previousHash, parts: block.parts, sign })
+  }
+
+  async #writeBlocks(blocks: readonly EncodedBlock[]): Promise<void> {
+    const steps = blocks.flatMap(({ entries }) =>
+      entries.map(({ key, value }): WriteStep => ({ type: 'put', key, value })),
+    )
+    await this.#options.blocks.write(steps, true)
+  }
+
+  async #writeIndex(sealed: readonly Sealed[], encoded: ReadonlyMap<TailBlock, EncodedBlock>): Promise<void> {
+    const next = encodeSingle(NEXT_ARRIVAL, this.#nextArrival)
+    const steps: WriteStep[] = [{ type: 'put', key: singleKey(NEXT_ARRIVAL), value: next }]
+    for (const { state, blocks, summaries, record } of sealed) {
+      for (const block of blocks) {
+        const { keys } = state
+        const value = encoded.get(block)?.summaryValue
+        if (value !== undefined) steps.push({ type: 'put', key: keys.at('block', block.firstOffset), value })
+        for (const { lines } of block.parts) steps.push({ type: 'del', key: keys.at('tail', lines.firstOffset) })
+      }
+      steps.push(...(await this.#groupSteps(state, summaries)))
+      steps.push({ type: 'put', key: state.keys.record, value: encodeStreamRecord(state.stream, record) })
+    }
+    await this.#options.meta.write(steps, false)
+  }
+
+  /** Summaries of the groups that the blocks complete. */
+  async #groupSteps(state: StreamState, summaries: readonly BlockSummary[]): Promise<WriteStep[]> {
+    let ordinal = state.record.sealedBlocks
+    const before = ordinal % GROUP_SIZE
+    if (before + summaries.length < GROUP_SIZE) return []
+    // After a prune the oldest blocks of the group may be gone; it then stands for those that are left.
+    let group = before === 0 ? [] : [...(await this.#options.index.newest(state, before))]
+    const steps: WriteStep[] = []
+    for (const summary of summaries) {
+      group.push(summary)
+      if (++ordinal % GROUP_SIZE !== 0) continue
+      const merged = mergeSummaries(group)
+      steps.push({ type: 'put', key: state.keys.at('group', merged.firstOffset), value: encodeGroup(merged) })
+      group = []
+    }
+    return steps
+  }
+}

@@ -1,0 +1,123 @@
+import { parseStreamId, type StreamId } from '../core/index.js'
+import { isFull, type BlockLimits } from './block-boundaries.js'
+import type { BlockSummary } from './block-summary.js'
+import { StreamKeys } from './keys.js'
+import { lineCount, payloadBytes, type Lines } from './lines.js'
+import { emptyStreamRecord, type StreamRecord } from './stream-record.js'
+import { TailBlock, type TailPart } from './tail-block.js'
+
+/** One stream in memory: totals of its sealed blocks and all of its tail. Own and foreign streams are the same thing. */
+export class StreamState {
+  readonly stream: StreamId
+  readonly number: number
+  readonly keys: StreamKeys
+  /** As it is in `meta`, or will be when the next seal or prune writes it. */
+  record: StreamRecord
+  /** Complete blocks that wait to be sealed, oldest first. */
+  closed: readonly TailBlock[] = []
+  open: TailBlock
+  /** Offset of the next event. Beyond the tail only when the tail lost acknowledged events. */
+  nextOffset: number
+  /** Offset after the newest event that is known to be on disk. */
+  syncedOffset: number
+  /** Lamport after the newest event. */
+  nextLamport: number
+  newestTimestamp: number
+  /** Something of it is missing or unreadable: nothing may be appended. */
+  damaged = false
+  /** Offset that a prune under way will leave as the oldest; 0 when there is none. */
+  pruningTo = 0
+
+  constructor(stream: StreamId, record: StreamRecord = emptyStreamRecord(stream)) {
+    this.stream = stream
+    this.number = parseStreamId(stream).number
+    this.keys = new StreamKeys(stream)
+    this.record = record
+    this.open = new TailBlock(record.sealedEnd, record.sealedHash)
+    this.nextOffset = record.sealedEnd
+    this.syncedOffset = record.sealedEnd
+    this.nextLamport = record.nextLamport
+    this.newestTimestamp = record.newestTimestamp
+  }
+
+  /** Chain after the newest event. */
+  get hash(): Buffer {
+    return this.open.hash
+  }
+
+  /** Below this offset blocks may be gone without being lost. */
+  get prunedTo(): number {
+    return Math.max(this.record.firstOffset, this.pruningTo)
+  }
+
+  /** Offset after the newest event of the tail in memory. */
+  get tailEnd(): number {
+    return this.open.endOffset
+  }
+
+  get tailEvents(): number {
+    return this.tailEnd - this.record.sealedEnd
+  }
+
+  get tailStoredBytes(): number {
+    return this.closed.reduce((sum, block) => sum + block.storedBytes, this.open.storedBytes)
+  }
+
+  /** Whether no event was ever stored in it. */
+  get isUnborn(): boolean {
+    return this.nextOffset === 0
+  }
+
+  /** Unsealed blocks, oldest first; none empty. */
+  tail(): readonly TailBlock[] {
+    return this.open.events === 0 ? this.closed : [...this.closed, this.open]
+  }
+
+  /** Takes over a durable commit part. Returns whether that completed a block. */
+  add(part: TailPart, beginsBlock: boolean, limits: BlockLimits): boolean {
+    const { lines } = part
+    const closedBefore = beginsBlock && this.closeOpen()
+    this.open.add(part)
+    this.nextOffset = Math.max(this.nextOffset, this.open.endOffset)
+    this.nextLamport = (lines.lamports.at(-1) ?? 0) + 1
+    this.newestTimestamp = lines.timestamps.at(-1) ?? this.newestTimestamp
+    const closedAfter = isFull(this.open, limits) && this.closeOpen()
+    return closedBefore || closedAfter
+  }
+
+  /** Whether the part, read back from disk, is the beginning of another block than the open one. */
+  startsBlock(lines: Lines, limits: BlockLimits): boolean {
+    const { events, payloadBytes: bytes } = this.open
+    return events > 0 && (events + lineCount(lines) > limits.maxEvents || bytes + payloadBytes(lines) > limits.maxBytes)
+  }
+
+  /** Ends the open block, if there is anything in it. */
+  closeOpen(): boolean {
+    if (this.open.events === 0) return false
+    this.closed = [...this.closed, this.open]
+    this.open = new TailBlock(this.open.endOffset, this.open.hash)
+    return true
+  }
+
+  /** The record after the oldest closed blocks became these sealed ones. */
+  recordWith(sealed: readonly BlockSummary[]): StreamRecord {
+    const last = sealed.at(-1)
+    if (last === undefined) return this.record
+    return {
+      ...this.record,
+      sealedEnd: last.firstOffset + last.count,
+      sealedHash: last.hash,
+      blocks: this.record.blocks + sealed.length,
+      sealedBlocks: this.record.sealedBlocks + sealed.length,
+      storedBytes: sealed.reduce((sum, block) => sum + block.storedBytes, this.record.storedBytes),
+      nextLamport: last.lastLamport + 1,
+      newestTimestamp: this.closed[sealed.length - 1]?.parts.at(-1)?.lines.timestamps.at(-1) ?? 0,
+    }
+  }
+
+  /** Lets go of closed blocks that are sealed now. */
+  sealed(blocks: number, record: StreamRecord): void {
+    this.record = record
+    this.closed = this.closed.slice(blocks)
+  }
+}

@@ -1,0 +1,60 @@
+import t from 'tap'
+import { event, openTestStore, publish, readAll, until } from '../support/store.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
+
+t.test('what was published is read back in all orders, from tail and blocks, before and after a restart', async (t) => {
+  const path = temporaryDirectory(t)
+  let opened = await openTestStore(path)
+  await opened.store.registerStreams(['default', 'x', 'y'])
+  const expected: unknown[] = []
+  for (let round = 0; round < 50; round++) {
+    const events = Array.from({ length: 1 + (round % 7) }, (_, at) =>
+      event({ round, at }, [`round:${String(round % 5)}`, 'all'], at % 3),
+    )
+    const publications = await publish(opened.store, events, 1_000_000 + round)
+    publications.forEach((publication, at) =>
+      expected.push({
+        ...publication,
+        tags: ['all', `round:${String(round % 5)}`],
+        appId: 'com.example.test',
+        payload: { round, at },
+      }),
+    )
+  }
+  const check = async () => {
+    const { store } = opened
+    t.same(await readAll(store), expected, 'ascending')
+    t.same(await readAll(store, 'desc'), expected.toReversed(), 'descending')
+    t.equal((await readAll(store, 'stream-asc')).length, expected.length, 'stream by stream')
+    const some = await readAll(store, 'asc', { kind: 'tags', anyOf: new Set(['round:3']) })
+    t.same(
+      some,
+      expected.filter((each) => (each as { tags: string[] }).tags.includes('round:3')),
+      'by tag',
+    )
+  }
+  await check()
+  await until(() => opened.store.metrics().sealedBlocks >= 3)
+  await check()
+  for (let restart = 0; restart < 2; restart++) {
+    await opened.close()
+    opened = await openTestStore(path)
+    t.same(opened.store.health, { writable: true, problems: [] })
+    await check()
+  }
+  const [next] = await publish(opened.store, [event(1)])
+  t.equal(next?.lamport, expected.length, 'lamports go on')
+  await opened.close()
+})
+
+t.test('requests that arrive together share a commit and keep their order', async (t) => {
+  const opened = await openTestStore(temporaryDirectory(t))
+  const { store } = opened
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, at) => publish(store, [event(at), event(at)])))
+  t.same(
+    answers.flat().map(({ offset }) => offset),
+    Array.from({ length: 40 }, (_, at) => at),
+  )
+  t.equal(store.metrics().commits, 1)
+  await opened.close()
+})

@@ -21,6 +21,7 @@ const owners = {
 
 const folders = Object.keys(arrows)
 const product = `^(${folders.join('|')})/`
+const ours = `^(${[...folders, 'bench', 'test', 'examples', 'scripts'].join('|')})/`
 /** Files that other folders may import. client/node.ts is the client's second entry, with what only Node has. */
 const frontDoors = ['^[^/]+/index\\.ts$', '^client/node\\.ts$']
 
@@ -33,7 +34,7 @@ module.exports = {
       comment: `${folder} may import: ${arrows[folder].join(', ') || 'nothing'}`,
       severity: 'error',
       from: { path: `^${folder}/` },
-      to: { path: '^[^/]+/', pathNot: ['^node_modules/', ...[folder, ...arrows[folder]].map((name) => `^${name}/`)] },
+      to: { path: ours, pathNot: [folder, ...arrows[folder]].map((name) => `^${name}/`) },
     })),
     {
       name: 'front-doors-only',
@@ -45,7 +46,7 @@ module.exports = {
     {
       name: 'tests-use-front-doors-or-their-own-folder',
       severity: 'error',
-      from: { path: '^test/([^/]+)/' },
+      from: { path: '^test/([^/]+)/', pathNot: '^test/support/' },
       to: { path: product, pathNot: ['^$1/', ...frontDoors] },
     },
     {
@@ -64,7 +65,7 @@ module.exports = {
       name: `only-${folder}-sees-${name}`,
       severity: 'error',
       from: { path: product, pathNot: `^${folder}/` },
-      to: { path: `^node_modules/(@types/)?${name}/` },
+      to: { path: `(^|/)node_modules/(@types/)?${name}/` },
     })),
     {
       name: 'only-aql-sees-the-grammar',
@@ -90,13 +91,13 @@ module.exports = {
       from: { path: product },
       to: {
         dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'undetermined'],
-        pathNot: '^node_modules/@types/',
+        pathNot: '(^|/)node_modules/@types/',
       },
     },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^dist/' },
+    exclude: { path: '^(dist|coverage|\\.cache|\\.tap)/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: {

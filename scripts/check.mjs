@@ -18,6 +18,7 @@ const jobs = {
     '.dependency-cruiser.cjs',
     '--output-type',
     'err',
+    '.',
   ],
   'dead-code': [...bin('knip/bin/knip.js'), '--no-config-hints'],
   'api-docs': bin('typedoc/bin/typedoc'),

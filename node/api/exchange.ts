@@ -6,6 +6,9 @@ import type { TokenHolder } from './tokens.js'
 /** Bytes of a refused request that are still read, so that the client gets to see the answer. */
 const DRAINED_BYTES = 32 * 1024 * 1024
 
+const UPGRADE_REQUIRED = 426
+const UPGRADE_HINT: readonly string[] = ['upgrade', 'websocket', 'sec-websocket-version', '13']
+
 const NO_HEADERS: readonly string[] = []
 
 /** One request over HTTP and its answer. */
@@ -60,7 +63,8 @@ export function sendError(
     response.destroy()
   } else {
     const { status, code, message } = toErrorReply(error)
-    sendJson(response, status, JSON.stringify({ code, message }), headers)
+    const all = status === UPGRADE_REQUIRED ? [...headers, ...UPGRADE_HINT] : headers
+    sendJson(response, status, JSON.stringify({ code, message }), all)
     drain(request)
   }
   return isInternal(error)

@@ -12,6 +12,8 @@ export type ClientFrame =
     }
   | { readonly type: 'cancel'; readonly requestId: number }
 
+const MEMBERS = ['type', 'requestId', 'serviceId', 'payload']
+
 /** @throws JsonError when the frame is not JSON or has the wrong shape */
 export function parseClientFrame(bytes: Uint8Array): ClientFrame {
   const scanner = new JsonScanner(bytes)
@@ -20,20 +22,16 @@ export function parseClientFrame(bytes: Uint8Array): ClientFrame {
   let serviceId: string | undefined
   let payloadStart = -1
   let payloadEnd = -1
-  const seen = new Set<string>()
   scanner.members('a frame', (name) => {
-    if (seen.has(name)) scanner.fail(`duplicate field \`${name}\``)
-    if (name === 'type') type = readString(scanner)
-    else if (name === 'requestId') requestId = readUnsigned(scanner)
-    else if (name === 'serviceId') serviceId = readString(scanner)
-    else {
-      const start = scanner.at
+    if (name === 'type' && type === '') type = readString(scanner)
+    else if (name === 'requestId' && requestId < 0) requestId = readUnsigned(scanner)
+    else if (name === 'serviceId' && serviceId === undefined) serviceId = readString(scanner)
+    else if (name === 'payload' && payloadStart < 0) {
+      payloadStart = scanner.at
       scanner.skipValue()
-      if (name !== 'payload') return
-      payloadStart = start
       payloadEnd = scanner.at
-    }
-    seen.add(name)
+    } else if (MEMBERS.includes(name)) scanner.fail(`duplicate field \`${name}\``)
+    else scanner.skipValue()
   })
   scanner.expectEnd()
   if (requestId >= 0 && type === 'cancel') return { type, requestId }

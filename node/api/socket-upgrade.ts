@@ -58,8 +58,7 @@ export class SocketUpgrade {
     } catch (error) {
       const response = responseOn(request, connection)
       const cors = isAdmitted(this.#context, request, transport) ? corsHeaders(request.headers.origin) : []
-      const hint = error instanceof ApiError && error.code === 'ERR_UPGRADE_REQUIRED' ? UPGRADE_HINT : []
-      sendError(request, response, error, [...cors, ...hint])
+      sendError(request, response, error, cors)
     }
   }
 
@@ -98,8 +97,6 @@ export class SocketUpgrade {
     else sendError(request, response, new ApiError('ERR_BAD_REQUEST', 'Requests with a body cannot be upgraded.'), [])
   }
 }
-
-const UPGRADE_HINT = ['upgrade', 'websocket', 'sec-websocket-version', '13']
 
 /** A response on a connection that the HTTP server has let go of; the connection ends with it. */
 function responseOn(request: IncomingMessage, connection: Socket): ServerResponse {

@@ -9,7 +9,7 @@ import { Ajv2020, type Schema } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import { systemClock } from '../../core/index.js'
 import { openTokenKeys, renewTokenKeys, SignedTokens } from '../../node/api/index.js'
-import { startApi, TEST_KEY, type ApiNode } from '../support/api-node.js'
+import { startApi, TEST_KEY, type ApiNode } from './support/api-node.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 import { ask, linesOf, type AskOptions, type Reply } from '../support/ask.js'
 
@@ -240,6 +240,7 @@ t.test('paths, methods, tokens, accept and content types are checked in this ord
     t.same(errorOf(reply).slice(0, 2), [status, code], `${method} ${path} ${JSON.stringify(headers)}`)
     t.equal(reply.headers['content-type'], 'application/json')
   }
+  t.match((await call(node, '/api/v2/events')).headers, { upgrade: 'websocket', 'sec-websocket-version': '13' })
   const texts: [string, string][] = [
     [OFFSETS, 'application/json'],
     ['/api/v2/node/id', 'text/plain'],

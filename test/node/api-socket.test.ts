@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import fc from 'fast-check'
 import { WebSocket } from 'ws'
 import { nextMessages, nextPrefix } from '../../node/api/socket-frames.js'
-import { startApi, type ApiNode } from '../support/api-node.js'
+import { startApi, type ApiNode } from './support/api-node.js'
 
 type Message = { type: string; requestId: number; payload?: unknown[]; kind?: Record<string, unknown> }
 
@@ -166,6 +166,7 @@ t.test('a frame that is no request drops everything and closes without a code', 
     '{"type":"request","requestId":1,"serviceId":5,"payload":null}',
     '{"type":"request","requestId":1,"serviceId":"publish","payload":{"data":[nope]}}',
     '{"type":"request","requestId":1,"serviceId":"offsets","payload":null} x',
+    '{"type":"request","requestId":1,"requestId":2,"serviceId":"offsets","payload":null}',
     '{"type":"cancel"}',
     '{"type":"next","requestId":1,"payload":[]}',
     Buffer.from('{"type":"request","requestId":1,"serviceId":"offsets","payload":null}'),
@@ -228,7 +229,7 @@ t.test('errors come as the kind that the API says, and complete follows where it
 t.test('after cancel nothing arrives, and a used id takes the older request off', async (t) => {
   const node = await startApi(t)
   const client = await Client.open(node)
-  client.send({ type: 'cancel', requestId: 12345 })
+  client.send('{"x":1,"type":"cancel","requestId":12345,"x":[{}]}')
   client.ask(1, 'query', { query: 'endless 10', order: 'asc' })
   await client.until(({ requestId }) => requestId === 1)
   client.send({ type: 'cancel', requestId: 1 })

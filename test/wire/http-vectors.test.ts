@@ -1,5 +1,5 @@
 import t from 'tap'
-import { startApi } from '../support/api-node.js'
+import { startApi } from '../node/support/api-node.js'
 import { httpVectors, runHttpVector, vectorVariables } from '../support/http-vectors.js'
 
 t.test('every case of http.json gets the answer of the Actyx API', async (t) => {

@@ -1,4 +1,4 @@
-import type { BlobContent, BlobEntry, Blobs } from '../../node/api/index.js'
+import type { BlobContent, BlobEntry, Blobs } from '../../../node/api/index.js'
 
 interface Stored {
   readonly mimeType: string

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
-import { encodeBase64, systemClock } from '../../core/index.js'
-import { createApi, SignedTokens, type Api, type ApiOptions } from '../../node/api/index.js'
+import { encodeBase64, systemClock } from '../../../core/index.js'
+import { createApi, SignedTokens, type Api, type ApiOptions } from '../../../node/api/index.js'
 import { MemoryBlobs } from './memory-blobs.js'
 import { MemoryEvents } from './memory-events.js'
-import { temporaryDirectory } from './temporary-directory.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 export interface ApiNode {
   readonly api: Api

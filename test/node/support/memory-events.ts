@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { JsonError, JsonScanner, MillraceError, toTagSet, type ErrorCode, type OffsetMap } from '../../core/index.js'
+import { JsonError, JsonScanner, MillraceError, toTagSet, type ErrorCode, type OffsetMap } from '../../../core/index.js'
 import type {
   Answer,
   EventService,
@@ -7,7 +7,7 @@ import type {
   QueryRequest,
   RequestContext,
   SubscribeRequest,
-} from '../../node/events/event-service.js'
+} from '../../../node/events/event-service.js'
 
 class FakeError extends MillraceError {
   readonly code: ErrorCode

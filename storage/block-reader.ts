@@ -1,4 +1,4 @@
-import type { EventBatch, NodeId, TagSelection } from '../core/index.js'
+import type { EventBatch, EventBatchParts, NodeId, TagSelection } from '../core/index.js'
 import {
   blockPlace,
   FIRST_FRAME_PART,
@@ -95,7 +95,7 @@ export class BlockReader {
     for (let part = FIRST_FRAME_PART; part < summary.parts; part++) parts.push(part)
     const [headerValue, ...frames] = await source.getMany(parts)
     const header = openBlockHeader(summary, headerValue)
-    const lines = linesOf(summary, header, { from: 0, to: header.frames.count }, frames)
+    const lines = await linesOf(summary, header, { from: 0, to: header.frames.count }, frames)
     if (!this.#verified.has(summary.arrival)) {
       verifyChain(summary, header, lines)
       this.#remember(summary.arrival)
@@ -118,7 +118,7 @@ export class BlockReader {
     const batches: EventBatch[] = []
     let at = 0
     for (const run of runs) {
-      const lines = linesOf(summary, header, run, values.slice(at, (at += run.to - run.from)))
+      const lines = await linesOf(summary, header, run, values.slice(at, (at += run.to - run.from)))
       const batch = batchOf(lines, run.choice, order)
       if (batch !== undefined) batches.push(batch)
     }
@@ -248,16 +248,16 @@ function frameOf(firstLines: Uint32Array, from: number, line: number): number {
   return frame
 }
 
-function linesOf(
+async function linesOf(
   summary: BlockSummary,
   header: BlockHeader,
   { from, to }: LineBounds,
   values: readonly (Buffer | undefined)[],
-): Parameters<typeof batchOf>[0] {
+): Promise<EventBatchParts> {
   return {
     stream: summary.stream,
     firstOffset: summary.firstOffset + (header.frames.lines[from] ?? 0),
-    bytes: openBlockFrames(summary, header, from, values),
+    bytes: await openBlockFrames(summary, header, from, values),
     ...decodeFrameColumns(header, from, to, blockPlace(summary, HEADER_PART)),
   }
 }

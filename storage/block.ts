@@ -1,4 +1,5 @@
 import { deflateRaw } from 'node:zlib'
+import type { TagSet } from '../core/index.js'
 import {
   blockSigningBytes,
   decodeBlockHeader,
@@ -12,7 +13,15 @@ import { ByteWriter } from './byte-writer.js'
 import { nextHash } from './chain.js'
 import { CHECK_LENGTH, openValue, sealValue } from './checked-value.js'
 import { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
-import { cutFrames, deflateFrameAsync, inflateFrames, MAX_RAW_BYTES, type Frame, type FrameRange } from './frames.js'
+import {
+  cutFrames,
+  deflateFrameAsync,
+  inflateFrames,
+  inflateFramesAsync,
+  MAX_RAW_BYTES,
+  type Frame,
+  type FrameRange,
+} from './frames.js'
 import { parseLines } from './line-parser.js'
 import { joinLines, lineBytes, lineCount, payloadBytes, type Lines } from './lines.js'
 import { BLOCK_LIMITS, filterOf } from './name-filter.js'
@@ -103,7 +112,7 @@ export async function encodeBlock(request: BlockRequest): Promise<EncodedBlock> 
     ...eventsOf(identity),
     payloadBytes: payload,
     storedBytes,
-    tags: filterOf(new Set(lines.tags.flat()), BLOCK_LIMITS),
+    tags: filterOf(distinctTags(lines.tags), BLOCK_LIMITS),
     apps: filterOf(new Set(lines.appIds), BLOCK_LIMITS),
     arrival,
     parts: entries.length,
@@ -161,16 +170,21 @@ export function openBlockPositions(summary: BlockSummary, value: Buffer | undefi
  */
 export function openBlockFrames(
   summary: BlockSummary,
-  { frames }: BlockHeader,
+  header: BlockHeader,
   from: number,
   values: readonly (Buffer | undefined)[],
-): Buffer {
-  const to = from + values.length
-  const data = values.map((value, at) =>
-    openBlockValue(summary, FIRST_FRAME_PART + from + at, value).subarray(CHECK_LENGTH),
-  )
-  const rawLength = (frames.positions[to] ?? 0) - (frames.positions[from] ?? 0)
-  return inflateFrames(data, rawLength, blockPlace(summary, FIRST_FRAME_PART + from))
+): Promise<Buffer> {
+  const data = openFrameValues(summary, from, values)
+  const rawLength = rawLengthOf(header, from, from + values.length)
+  return inflateFramesAsync(data, rawLength, blockPlace(summary, FIRST_FRAME_PART + from))
+}
+
+function openFrameValues(summary: BlockSummary, from: number, values: readonly (Buffer | undefined)[]): Buffer[] {
+  return values.map((value, at) => openBlockValue(summary, FIRST_FRAME_PART + from + at, value).subarray(CHECK_LENGTH))
+}
+
+function rawLengthOf({ frames }: BlockHeader, from: number, to: number): number {
+  return (frames.positions[to] ?? 0) - (frames.positions[from] ?? 0)
 }
 
 /**
@@ -210,7 +224,8 @@ export function verifyChain(
 export function verifyBlock(summary: BlockSummary, values: readonly (Buffer | undefined)[]): void {
   const header = openBlockHeader(summary, values[HEADER_PART])
   const frames = Array.from({ length: header.frames.count }, (_, frame) => values[FIRST_FRAME_PART + frame])
-  const bytes = openBlockFrames(summary, header, 0, frames)
+  const data = openFrameValues(summary, 0, frames)
+  const bytes = inflateFrames(data, rawLengthOf(header, 0, frames.length), blockPlace(summary, FIRST_FRAME_PART))
   const lines = parseLines(summary.stream, summary.firstOffset, bytes)
   verifyChain(summary, header, lines)
   const place = blockPlace(summary, HEADER_PART)
@@ -254,11 +269,18 @@ function eventsOf(
   return { stream, firstOffset, count, firstLamport, lastLamport, minTimestamp, maxTimestamp }
 }
 
+/** Most events share their tag set with others, so sets are told apart first. */
+function distinctTags(sets: readonly TagSet[]): ReadonlySet<string> {
+  const tags = new Set<string>()
+  for (const set of new Set(sets)) for (const tag of set) tags.add(tag)
+  return tags
+}
+
 /** Takes over the frames of the tail that are big enough and deflates what lies between them. */
 async function frameBlock(lines: Lines, parts: readonly BlockPart[]): Promise<Frame[]> {
   const frames: Frame[] = []
   for (const piece of planFrames(lines, parts)) {
-    frames.push('data' in piece ? piece : await deflateFrameAsync(lines, piece))
+    frames.push('data' in piece ? piece : await deflateFrameAsync(lines, piece, 'nobody'))
   }
   return frames
 }

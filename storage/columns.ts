@@ -23,24 +23,18 @@ const WIDTH_DOUBLE = 8
  */
 export function encodeColumns(writer: ByteWriter, columns: Columns, range: FrameRange, base: ColumnBase): void {
   const { starts, payloads, lamports, timestamps } = columns
-  const count = range.to - range.from
-  const each = (value: (line: number) => number) => Array.from({ length: count }, (_, at) => value(range.from + at))
-  const lamport = (line: number) => lamports[line] ?? 0
-  const start = (line: number) => starts[line] ?? 0
-  writer.varint(lamport(range.from) - base.firstLamport)
-  writeColumn(writer, each((line) => lamport(line) - lamport(line - 1)).slice(1))
-  writeColumn(
-    writer,
-    each((line) => (timestamps[line] ?? 0) - base.minTimestamp),
-  )
-  writeColumn(
-    writer,
-    each((line) => start(line + 1) - start(line)),
-  )
-  writeColumn(
-    writer,
-    each((line) => (payloads[line] ?? 0) - start(line)),
-  )
+  const { from, to } = range
+  const values = new Float64Array(to - from)
+  writer.varint((lamports[from] ?? 0) - base.firstLamport)
+  for (let line = from + 1; line < to; line++)
+    values[line - from - 1] = (lamports[line] ?? 0) - (lamports[line - 1] ?? 0)
+  writeColumn(writer, values.subarray(0, to - from - 1))
+  for (let line = from; line < to; line++) values[line - from] = (timestamps[line] ?? 0) - base.minTimestamp
+  writeColumn(writer, values)
+  for (let line = from; line < to; line++) values[line - from] = (starts[line + 1] ?? 0) - (starts[line] ?? 0)
+  writeColumn(writer, values)
+  for (let line = from; line < to; line++) values[line - from] = (payloads[line] ?? 0) - (starts[line] ?? 0)
+  writeColumn(writer, values)
 }
 
 /** Where {@link decodeColumns} puts the numbers: the arrays have room, `line` and `position` say from where on. */
@@ -88,10 +82,14 @@ export function decodeColumns(
   target.position = start
 }
 
-function writeColumn(writer: ByteWriter, values: readonly number[]): void {
+function writeColumn(writer: ByteWriter, values: Float64Array): void {
   if (values.length === 0) return
-  const min = values.reduce((a, b) => Math.min(a, b))
-  const max = values.reduce((a, b) => Math.max(a, b))
+  let min = Infinity
+  let max = -Infinity
+  for (const value of values) {
+    if (value < min) min = value
+    if (value > max) max = value
+  }
   if (min < 0 || max > Number.MAX_SAFE_INTEGER) {
     writer.u8(WIDTH_DOUBLE)
     for (const value of values) writer.f64(value)

@@ -147,29 +147,38 @@ export function joinLines(parts: readonly Lines[]): Lines {
   const [first] = parts
   if (first === undefined) throw new RangeError('nothing to join')
   if (parts.length === 1 && first.starts[0] === 0 && first.starts.at(-1) === first.bytes.length) return first
-  const count = parts.reduce((sum, part) => sum + lineCount(part), 0)
+  let count = 0
+  let length = 0
+  for (const part of parts) {
+    count += lineCount(part)
+    length += (part.starts[lineCount(part)] ?? 0) - (part.starts[0] ?? 0)
+  }
   const joined = {
     stream: first.stream,
     firstOffset: first.firstOffset,
-    bytes: Buffer.concat(parts.map(lineBytes)),
+    bytes: Buffer.allocUnsafe(length),
     starts: new Uint32Array(count + 1),
     payloads: new Uint32Array(count),
     lamports: new Float64Array(count),
     timestamps: new Float64Array(count),
-    tags: parts.flatMap(({ tags }) => tags),
-    appIds: parts.flatMap(({ appIds }) => appIds),
+    tags: new Array<TagSet>(count),
+    appIds: new Array<AppId>(count),
   }
   let line = 0
   let position = 0
   for (const part of parts) {
     const move = position - (part.starts[0] ?? 0)
-    joined.lamports.set(part.lamports, line)
-    joined.timestamps.set(part.timestamps, line)
+    const end = part.starts[lineCount(part)] ?? 0
+    part.bytes.copy(joined.bytes, position, part.starts[0], end)
     for (let at = 0; at < lineCount(part); at++, line++) {
       joined.starts[line] = (part.starts[at] ?? 0) + move
       joined.payloads[line] = (part.payloads[at] ?? 0) + move
+      joined.lamports[line] = part.lamports[at] ?? 0
+      joined.timestamps[line] = part.timestamps[at] ?? 0
+      joined.tags[line] = part.tags[at] ?? []
+      joined.appIds[line] = part.appIds[at] ?? ''
     }
-    position += lineBytes(part).length
+    position = end + move
   }
   joined.starts[line] = position
   return joined

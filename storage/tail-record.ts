@@ -55,7 +55,7 @@ export async function encodeTailRecordAsync(lines: Lines, previousHash: Uint8Arr
   const ranges = frameRanges(lines)
   const frames: Frame[] = []
   for (let at = 0; at < ranges.length; at += PARALLEL_FRAMES) {
-    const round = ranges.slice(at, at + PARALLEL_FRAMES).map((range) => deflateFrameAsync(lines, range))
+    const round = ranges.slice(at, at + PARALLEL_FRAMES).map((range) => deflateFrameAsync(lines, range, 'publisher'))
     frames.push(...(await Promise.all(round)))
   }
   return encode(lines, previousHash, frames)

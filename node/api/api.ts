@@ -5,6 +5,7 @@ import type { ApiContext } from './context.js'
 import { newCounters, type ApiCounters } from './counters.js'
 import { addEventRoutes } from './event-routes.js'
 import { HttpHandler } from './http-handler.js'
+import { Http2Sessions } from './http2.js'
 import { listenOnPath, listenOnTcp, newServer } from './listener.js'
 import { MemoryBudget } from './memory-budget.js'
 import { addNodeRoutes } from './node-routes.js'
@@ -46,10 +47,13 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   }
   const http = new HttpHandler(context, addOpsRoutes(addBlobRoutes(addNodeRoutes(addEventRoutes(new Routes())))))
   const sockets = new SocketUpgrade(context, http)
-  const api = new ListeningApi(context, closing, sockets)
+  const sessions = { tcp: new Http2Sessions(http, 'tcp'), unix: new Http2Sessions(http, 'unix') }
+  const api = new ListeningApi(context, closing, sockets, [sessions.tcp, sessions.unix])
   try {
-    for (const address of options.listen) await api.listen(newServer(http, sockets, 'tcp'), address)
-    if (options.socket !== undefined) await api.listenAt(newServer(http, sockets, 'unix'), options.socket)
+    for (const address of options.listen) await api.listen(newServer(http, sockets, sessions.tcp, 'tcp'), address)
+    if (options.socket !== undefined) {
+      await api.listenAt(newServer(http, sockets, sessions.unix, 'unix'), options.socket)
+    }
   } catch (error) {
     await api.close()
     throw error
@@ -63,10 +67,17 @@ class ListeningApi implements Api {
   readonly #context: ApiContext
   readonly #closing: AbortController
   readonly #sockets: SocketUpgrade
+  readonly #sessions: readonly Http2Sessions[]
   readonly #servers: Server[] = []
   #closed: Promise<void> | undefined
 
-  constructor(context: ApiContext, closing: AbortController, sockets: SocketUpgrade) {
+  constructor(
+    context: ApiContext,
+    closing: AbortController,
+    sockets: SocketUpgrade,
+    sessions: readonly Http2Sessions[],
+  ) {
+    this.#sessions = sessions
     this.#context = context
     this.#closing = closing
     this.#sockets = sockets
@@ -112,9 +123,11 @@ class ListeningApi implements Api {
     )
     this.#closing.abort()
     this.#sockets.end()
+    for (const sessions of this.#sessions) sessions.close()
     for (const server of this.#servers) server.closeIdleConnections()
     const cut = setTimeout(() => {
       this.#sockets.terminate()
+      for (const sessions of this.#sessions) sessions.terminate()
       for (const server of this.#servers) server.closeAllConnections()
     }, this.#context.timers.closeMs)
     await Promise.all(ended)

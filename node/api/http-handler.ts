@@ -118,7 +118,8 @@ export class HttpHandler {
 
 /** Whether `Host` and `Origin` let the request in; on a Unix socket the host says nothing. */
 export function isAdmitted({ guard }: ApiContext, { headers }: IncomingMessage, transport: Transport): boolean {
-  return (transport === 'unix' || guard.admitsHost(headers.host)) && guard.admitsOrigin(headers.origin)
+  const host = headers.host ?? headers[':authority']?.toString()
+  return (transport === 'unix' || guard.admitsHost(host)) && guard.admitsOrigin(headers.origin)
 }
 
 /** Path and query of a request target. A trailing slash is dropped, and so are scheme and host of the absolute form. */
@@ -133,7 +134,9 @@ export function splitUrl(url: string): { readonly path: string; readonly query: 
 }
 
 /** At shutdown a kept-alive connection ends with its answer. */
-function endAfter({ socket }: IncomingMessage, response: ServerResponse): void {
+function endAfter({ socket, httpVersionMajor }: IncomingMessage, response: ServerResponse): void {
+  // The sessions of HTTP/2 say goodbye themselves.
+  if (httpVersionMajor > 1) return
   if (response.writableFinished) socket.end()
   else response.on('finish', () => socket.end())
 }

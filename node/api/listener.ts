@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { AddressInUseError } from './address-in-use.js'
 import { WIRE_FORMS } from './errors.js'
+import type { Http2Sessions } from './http2.js'
 import type { HttpHandler, Transport } from './http-handler.js'
 import type { ListenAddress } from './options.js'
 import type { SocketUpgrade } from './socket-upgrade.js'
@@ -22,7 +23,12 @@ const MAX_HEAD_BYTES = 32 * 1024
 const MAX_CONNECTIONS = 16_384
 
 /** Makes the server of one address; it does not listen yet. */
-export function newServer(http: HttpHandler, sockets: SocketUpgrade, transport: Transport): Server {
+export function newServer(
+  http: HttpHandler,
+  sockets: SocketUpgrade,
+  sessions: Http2Sessions,
+  transport: Transport,
+): Server {
   const server = createServer({
     headersTimeout: HEAD_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -41,6 +47,7 @@ export function newServer(http: HttpHandler, sockets: SocketUpgrade, transport: 
     sockets.handle(request, connection, head, transport)
   })
   server.on('clientError', answerClientError)
+  sessions.attach(server)
   return server
 }
 

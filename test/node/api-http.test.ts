@@ -4,6 +4,13 @@ import { once } from 'node:events'
 import { spawnSync } from 'node:child_process'
 import { lstatSync, writeFileSync } from 'node:fs'
 import { request, type IncomingMessage } from 'node:http'
+import {
+  connect as connectHttp2,
+  type ClientHttp2Session,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+  type OutgoingHttpHeaders,
+} from 'node:http2'
 import { join } from 'node:path'
 import { Ajv2020, type Schema } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
@@ -756,4 +763,78 @@ t.test('an API that cannot listen everywhere listens nowhere', async (t) => {
     { host: '127.0.0.1', port },
   ]
   await t.rejects(startApi(t, { listen }), { code: 'ERR_ADDRESS_IN_USE' })
+})
+
+/** One request over an HTTP/2 session. */
+function askHttp2(session: ClientHttp2Session, headers: OutgoingHttpHeaders, body?: string): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request(headers, { endStream: body === undefined })
+    let text = ''
+    let got: IncomingHttpHeaders & IncomingHttpStatusHeader = {}
+    stream.on('response', (response) => (got = response))
+    stream.setEncoding('utf8').on('data', (part: string) => (text += part))
+    stream.on('end', () => resolve({ status: Number(got[':status']), headers: got, text })).on('error', reject)
+    if (body !== undefined) stream.end(body)
+  })
+}
+
+t.test('HTTP/2 with prior knowledge is spoken on the same port', async (t) => {
+  const node = await startApi(t)
+  const session = connectHttp2(node.url)
+  const authorization = `Bearer ${node.token}`
+  const post = { ':method': 'POST', authorization, 'content-type': 'application/json' }
+  const ids = await Promise.all(Array.from({ length: 20 }, () => askHttp2(session, { ':path': '/api/v2/node/id' })))
+  t.same(new Set(ids.map(({ text }) => text)), new Set([node.nodeId]))
+  const published = await askHttp2(session, { ...post, ':path': PUBLISH }, '{"data":[{"tags":["a"],"payload":1}]}')
+  t.equal(published.status, 200)
+  const answer = await askHttp2(session, { ...post, ':path': QUERY }, '{"query":"FROM \'a\'","order":"asc"}')
+  t.same([answer.status, answer.headers['content-type'], linesOf(answer.text).length], [200, 'application/x-ndjson', 2])
+  t.equal((await askHttp2(session, { ...post, ':path': QUERY }, '{}')).status, 400)
+  t.equal((await askHttp2(session, { ':path': OFFSETS })).status, 401)
+  t.equal((await askHttp2(session, { ':path': '/x', ':authority': 'evil.example' })).status, 403)
+  const blob = { ...post, ':method': 'PUT', ':path': '/api/v2/blob/-/x', 'content-length': '2' }
+  t.equal((await askHttp2(session, blob, 'ab')).status, 204)
+  const left = session.request({ ...post, ':path': QUERY })
+  left.end('{"query":"endless 100000","order":"asc"}')
+  await once(left, 'response')
+  await eventually(() => node.events.open === 1)
+  left.close()
+  await eventually(() => node.events.open === 0)
+  const live = askHttp2(session, { ...post, ':path': SUBSCRIBE }, '{"query":"FROM \'a\'"}')
+  await eventually(() => node.events.open === 1)
+  const gone = once(session, 'close')
+  await node.api.close()
+  t.match((await live).text, /Service shutting down\."\}\n$/)
+  await gone
+})
+
+t.test('a preface that comes byte by byte, and one that never ends, do no harm', async (t) => {
+  const node = await startApi(t)
+  const slow = connect(Number(new URL(node.url).port), '127.0.0.1')
+  slow.setNoDelay(true)
+  const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1')
+  const first = once(slow, 'data')
+  for (const byte of preface) {
+    slow.write(Buffer.of(byte))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.equal(((await first) as [Buffer])[0][3], 4, 'a settings frame')
+  slow.destroy()
+  for (const text of [
+    '',
+    'P',
+    'PRI * HTTP/2.0\r\n\r\nSM',
+    'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ngarbage that is no frame',
+  ]) {
+    await raw(node, Buffer.from(text))
+  }
+  t.match(await raw(node, 'PROPFIND / HTTP/1.1\r\nhost: localhost\r\n\r\n'), /^HTTP\/1\.1 404 /)
+  const undecided = connect(Number(new URL(node.url).port), '127.0.0.1')
+  undecided.on('error', () => undefined)
+  undecided.write('PRI')
+  await once(undecided, 'connect')
+  const cut = new Promise((resolve) => undecided.on('close', resolve))
+  await node.api.close()
+  undecided.resume()
+  await cut
 })

@@ -1,6 +1,5 @@
 import { Type, type Static, type TObject, type TProperties } from '@sinclair/typebox'
-import type { Retention } from '../../storage/retention.js'
-import type { StreamStatus } from '../../storage/event-store.js'
+import type { Retention, StreamStatus } from '../../storage/index.js'
 
 /** What our own resources take and give, written down once: for the compiler, for OpenAPI and for the tests. */
 

@@ -1,5 +1,5 @@
 import type { AppId, Clock } from '../../core/index.js'
-import type { StreamStatus } from '../../storage/event-store.js'
+import type { StreamStatus } from '../../storage/index.js'
 import type { EventService } from '../events/event-service.js'
 import type { TokenService } from './tokens.js'
 

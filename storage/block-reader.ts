@@ -69,24 +69,57 @@ export class BlockReader {
    * @throws CorruptRecordError; with `missing` when a value does not exist
    */
   async read(request: BlockReadRequest): Promise<EventBatch[]> {
-    const { summary } = request
-    const selection = narrow(request.selection, summary, this.#ownNode)
-    const bounds = {
-      from: Math.max(0, request.from - summary.firstOffset),
-      to: Math.min(summary.count, request.to - summary.firstOffset),
-    }
-    if (selection.kind === 'none' || bounds.from >= bounds.to) return []
-    if (selection.kind === 'all' && bounds.to - bounds.from === summary.count) return this.#readWhole(request)
-    const decoded = await this.#decoded(request, asksForNames(selection))
-    const index = new BlockLineIndex(summary, decoded)
-    const choice = chooseLines(selection, index, this.#ownNode, bounds)
-    return this.#readChosen(request, decoded.header, choice)
+    const wanted = this.#narrowed(request)
+    if (wanted === undefined) return []
+    if (wanted.isWhole) return this.#readWhole(request)
+    const { header, choice } = await this.#choose(request, wanted)
+    return choice === 'none' ? [] : this.#readRuns(request, header, frameRuns(header, choice))
+  }
+
+  /**
+   * As {@link read}, but only about `stepBytes` of lines are in memory at a time: for a merge of so many streams that a
+   * whole block of each would be too much. Slower, and the chain is not checked.
+   *
+   * @throws CorruptRecordError
+   */
+  async *readInSteps(request: BlockReadRequest, stepBytes: number): AsyncGenerator<EventBatch> {
+    const wanted = this.#narrowed(request)
+    if (wanted === undefined) return
+    const { header, choice } = await this.#choose(request, wanted)
+    if (choice === 'none') return
+    const steps = frameRuns(header, choice).flatMap((run) => splitRun(header, run, stepBytes))
+    if (request.order === 'desc') steps.reverse()
+    for (const step of steps) yield* await this.#readRuns(request, header, [step])
   }
 
   /** What is known of a block that no longer exists, or was found damaged, is forgotten. */
   forget(arrival: number): void {
     this.#cache.delete(arrival)
     this.#verified.delete(arrival)
+  }
+
+  /** What is left of the request for this block; `undefined` when that is nothing. */
+  #narrowed({ summary, selection, from, to }: BlockReadRequest): NarrowedRequest | undefined {
+    const narrowed = narrow(selection, summary, this.#ownNode)
+    const bounds = {
+      from: Math.max(0, from - summary.firstOffset),
+      to: Math.min(summary.count, to - summary.firstOffset),
+    }
+    if (narrowed.kind === 'none' || bounds.from >= bounds.to) return undefined
+    return {
+      selection: narrowed,
+      bounds,
+      isWhole: narrowed.kind === 'all' && bounds.to - bounds.from === summary.count,
+    }
+  }
+
+  async #choose(
+    request: BlockReadRequest,
+    { selection, bounds }: NarrowedRequest,
+  ): Promise<{ readonly header: BlockHeader; readonly choice: LineChoice }> {
+    const decoded = await this.#decoded(request, asksForNames(selection))
+    const index = new BlockLineIndex(request.summary, decoded)
+    return { header: decoded.header, choice: chooseLines(selection, index, this.#ownNode, bounds) }
   }
 
   /** One trip for all values; the cache is left alone, since a scan would only wash it out. */
@@ -104,13 +137,12 @@ export class BlockReader {
     return batch === undefined ? [] : [batch]
   }
 
-  async #readChosen(
+  /** @param runs ascending */
+  async #readRuns(
     { source, summary, order }: BlockReadRequest,
     header: BlockHeader,
-    choice: LineChoice,
+    runs: readonly FrameRun[],
   ): Promise<EventBatch[]> {
-    if (choice === 'none') return []
-    const runs = frameRuns(header, choice)
     const parts = runs.flatMap(({ from, to }) =>
       Array.from({ length: to - from }, (_, at) => FIRST_FRAME_PART + from + at),
     )
@@ -149,6 +181,14 @@ export class BlockReader {
       return
     }
   }
+}
+
+/** A request without what the summary of the block already answers. */
+interface NarrowedRequest {
+  readonly selection: TagSelection
+  /** By line number. */
+  readonly bounds: LineBounds
+  readonly isWhole: boolean
 }
 
 /** Looks up what a selection asks about, each column at most once. */
@@ -239,6 +279,26 @@ function frameRuns({ frames }: BlockHeader, choice: Exclude<LineChoice, 'none'>)
     runs.push({ from, to, choice: lines.length === (frames.lines[to] ?? 0) - base ? 'all' : lines })
   }
   return runs
+}
+
+/** Cuts a run where its frames reach `stepBytes`, leaving at least one frame in each piece. */
+function splitRun({ frames }: BlockHeader, run: FrameRun, stepBytes: number): FrameRun[] {
+  const pieces: FrameRun[] = []
+  for (let from = run.from; from < run.to;) {
+    let to = from + 1
+    while (to < run.to && (frames.positions[to + 1] ?? 0) - (frames.positions[from] ?? 0) <= stepBytes) to++
+    pieces.push({ from, to, choice: choiceWithin(frames, run, { from, to }) })
+    from = to
+  }
+  return pieces
+}
+
+function choiceWithin({ lines }: BlockHeader['frames'], run: FrameRun, piece: LineBounds): LineChoice {
+  if (run.choice === 'all' || run.choice === 'none') return run.choice
+  const base = lines[run.from] ?? 0
+  const first = (lines[piece.from] ?? 0) - base
+  const end = (lines[piece.to] ?? 0) - base
+  return run.choice.filter((line) => line >= first && line < end).map((line) => line - first)
 }
 
 /** The frame that holds the line, searched upwards from one that is not behind it. */

@@ -86,6 +86,12 @@ function newReader(): BlockReader {
   return new BlockReader({ ownNode: OWN_NODE, cacheBytes: 1 << 20 })
 }
 
+async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const collected: Item[] = []
+  for await (const item of items) collected.push(item)
+  return collected
+}
+
 function describe(event: StoredEvent): unknown {
   const payload = Buffer.from(event.bytes.subarray(event.payloadStart, event.payloadEnd)).toString('latin1')
   return [event.stream, event.offset, event.lamport, event.timestamp, event.tags, event.appId, payload]
@@ -236,6 +242,14 @@ t.test('the slices of what is read are the lines as they were written', async (t
   const some = await read({ kind: 'tags', anyOf: new Set(['n-3', 'n-4', 'n-450']) }, 0, 500)
   const chosen = [sliceLines(lines, 3, 5), sliceLines(lines, 450, 451)]
   t.ok(text(some).equals(Buffer.concat(chosen.map(lineBytes))))
+})
+
+t.test('reading in steps holds few lines at a time', async (t) => {
+  const block = await seal(plainLines(1024, { payloadLength: 200 }))
+  const request = { source: new MemorySource(block), summary: block.summary, selection: SELECT_ALL, from: 0, to: 1024 }
+  const batches = await collect(newReader().readInSteps({ ...request, order: 'asc' }, 30_000))
+  t.equal(batches.length, 16)
+  t.ok(batches.every(({ bytes }) => bytes.length <= 30_000))
 })
 
 t.test('a search reads only header, positions and the frames that it needs, and the first two once', async (t) => {

@@ -1,6 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import type { Answer } from '../events/event-service.js'
 import { toErrorReply } from './errors.js'
+import { drained } from './stalled-reader.js'
+import { TurnTaker } from './turn-taker.js'
 
 /** The line that says why an answer ends before its time. */
 export function errorLine(error: unknown): string {
@@ -35,6 +37,7 @@ export async function streamAnswer(
   const keepAlive = setInterval(() => {
     if (!response.writableNeedDrain) response.write('\n')
   }, timers.keepAliveMs)
+  const turns = new TurnTaker()
   let failure: unknown
   try {
     for await (const chunk of answer) {
@@ -42,6 +45,7 @@ export async function streamAnswer(
       clearImmediate(flush)
       keepAlive.refresh()
       if (!response.write(chunk)) await drained(response, timers.stallMs, onCut)
+      await turns.after(chunk.length)
     }
   } catch (error) {
     failure = error
@@ -52,31 +56,4 @@ export async function streamAnswer(
   const reason: unknown = failure ?? (signal.aborted ? signal.reason : undefined)
   response.end(reason === undefined ? undefined : errorLine(reason))
   return failure
-}
-
-/** Waits until the reader has taken what was written; cuts the connection of one that takes nothing. */
-async function drained(response: ServerResponse, stallMs: number, onCut: () => void): Promise<void> {
-  if (response.destroyed) return
-  await new Promise<void>((resolve) => {
-    let taken = progressOf(response)
-    const timer = setInterval(() => {
-      const now = progressOf(response)
-      if (now === taken) {
-        onCut()
-        response.destroy()
-      }
-      taken = now
-    }, stallMs)
-    const done = (): void => {
-      clearInterval(timer)
-      response.off('drain', done).off('close', done)
-      resolve()
-    }
-    response.on('drain', done).on('close', done)
-  })
-}
-
-/** Bytes that the kernel has taken of the connection. */
-function progressOf({ socket }: ServerResponse): number {
-  return socket === null ? 0 : socket.bytesWritten - socket.writableLength
 }

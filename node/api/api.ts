@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Server } from 'node:http'
 import { AccessGuard } from './access.js'
 import { addBlobRoutes } from './blob-routes.js'
@@ -36,6 +37,8 @@ export interface Api extends AsyncDisposable {
  */
 export async function createApi(options: ApiOptions): Promise<Api> {
   const closing = new AbortController()
+  // Every stream over HTTP listens to it.
+  setMaxListeners(0, closing.signal)
   const context: ApiContext = {
     options,
     timers: { ...DEFAULT_TIMERS, ...options.timers },

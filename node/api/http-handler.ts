@@ -8,6 +8,7 @@ import { ApiError } from './errors.js'
 import { corsHeaders, sendError, sendText } from './exchange.js'
 import { checkAccept, checkJsonBody } from './negotiate.js'
 import type { Action, Routes } from './routes.js'
+import { watchRest } from './stalled-reader.js'
 import type { TokenHolder } from './tokens.js'
 
 const ALLOWED_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
@@ -68,6 +69,7 @@ export class HttpHandler {
       if (action.takesJson) checkJsonBody(request.headers['content-type'], request.headers['content-encoding'])
       if (this.#context.closing.aborted) throw new ApiError('ERR_SHUTTING_DOWN', 'the node is stopping')
       await action.run({ request, response, path, query, common, holder, lease }, this.#context)
+      watchRest(response, this.#context.timers.stallMs, this.#countCut)
       const { httpStatuses } = this.#context.counters
       httpStatuses.set(response.statusCode, (httpStatuses.get(response.statusCode) ?? 0) + 1)
     } catch (error) {
@@ -76,6 +78,10 @@ export class HttpHandler {
       lease.release()
       if (this.#context.closing.aborted) endAfter(request, response)
     }
+  }
+
+  readonly #countCut = (): void => {
+    this.#context.counters.readersCut += 1
   }
 
   #actionFor(request: IncomingMessage, path: string): Action {

@@ -15,6 +15,7 @@ import {
   parseClientFrame,
   type ClientFrame,
 } from './socket-frames.js'
+import { TurnTaker } from './turn-taker.js'
 import type { TokenHolder } from './tokens.js'
 
 /** Bytes waiting to be sent at which the streams of a connection wait, and nothing more is read from it. */
@@ -229,11 +230,13 @@ export class SocketSession {
 
   async #stream(running: Running, answer: Answer): Promise<void> {
     const prefix = nextPrefix(running.requestId)
+    const turns = new TurnTaker()
     for await (const chunk of answer) {
       for (const message of nextMessages(prefix, chunk)) {
         if (!this.#isRunning(running)) return
         this.#send(message)
         while (this.#isFull() && this.#isRunning(running)) await this.#room()
+        await turns.after(message.length)
       }
     }
   }

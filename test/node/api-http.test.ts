@@ -493,6 +493,58 @@ t.test('a reader that takes nothing is paused, and cut in the end', async (t) =>
   t.notOk(response.complete)
 })
 
+t.test('a big answer that is not taken is cut in the end, too', async (t) => {
+  const node = await startApi(t, { timers: { stallMs: 30 } })
+  const blob = '/api/v2/blob/-/big'
+  t.equal((await call(node, blob, { method: 'PUT', body: Buffer.alloc(10_000_000) })).status, 204)
+  const sockets = Array.from({ length: 3 }, () => connect(Number(new URL(node.url).port), '127.0.0.1'))
+  const closed = sockets.map(
+    (socket) => new Promise((resolve) => socket.on('error', () => undefined).on('close', resolve)),
+  )
+  for (const socket of sockets) {
+    socket.pause()
+    socket.write(`GET ${blob}?access_token=${node.token} HTTP/1.1\r\nhost: localhost\r\n\r\n`)
+  }
+  await eventually(() => node.api.counters.readersCut === 3)
+  for (const socket of sockets) socket.resume()
+  await Promise.all(closed)
+})
+
+t.test('a stream whose source is always ready leaves turns to other connections', async (t) => {
+  const node = await startApi(t)
+  // Chunks without any wait between them, until another request has been answered.
+  let answered = false
+  let chunks = 0
+  node.events.query = () =>
+    Promise.resolve(
+      (async function* () {
+        while (!answered) {
+          chunks += 1
+          yield Buffer.from('{}\n')
+        }
+      })(),
+    )
+  const streaming = post(node, QUERY, { query: 'any', order: 'asc' })
+  await eventually(() => chunks > 0)
+  t.equal((await ask(node.url, '/health')).status, 200)
+  answered = true
+  t.equal((await streaming).status, 200)
+})
+
+t.test('many streams at once end together without a warning', async (t) => {
+  const node = await startApi(t)
+  const warnings: Error[] = []
+  const note = (warning: Error): number => warnings.push(warning)
+  process.on('warning', note)
+  t.teardown(() => process.off('warning', note))
+  const streams = Array.from({ length: 100 }, () => post(node, SUBSCRIBE, { query: 'FROM allEvents' }))
+  await eventually(() => node.events.open === 100)
+  await node.api.close()
+  for (const { text } of await Promise.all(streams)) t.match(text, /Service shutting down/)
+  t.equal(node.events.open, 0)
+  t.same(warnings, [])
+})
+
 t.test('blobs are kept by path, listed by folder, and written only by their owner', async (t) => {
   const node = await startApi(t)
   const blob = '/api/v2/blob/-/@pond/snap'

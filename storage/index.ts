@@ -1,3 +1,4 @@
+export { BlobStore, BlobTooLargeError, type BlobContent, type BlobEntry } from './blobs.js'
 export { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
 export { DataDirectory, encodeTopic, type TopicDirectory } from './data-directory.js'
 export type {

@@ -8,6 +8,7 @@ import {
   type Publication,
   type ReadRequest,
 } from '../core/index.js'
+import { BlobStore } from './blobs.js'
 import { BlockReader } from './block-reader.js'
 import { CommitQueue } from './commit-queue.js'
 import { Committer, type Committed } from './committer.js'
@@ -70,6 +71,8 @@ interface StoreParts extends Databases {
 /** The events of one topic on this node's disk. Made by {@link Store.open}. */
 export class Store implements EventStore {
   readonly nodeId: NodeId
+  /** Files of apps. */
+  readonly blobs: BlobStore
   readonly #parts: StoreParts
   readonly #queue: CommitQueue<AppendRequest, readonly Publication[]>
   readonly #committer: Committer
@@ -91,6 +94,7 @@ export class Store implements EventStore {
     const { options, meta, blocks, streams, index } = parts
     this.#parts = parts
     this.nodeId = streams.nodeId
+    this.blobs = new BlobStore(meta, options.clock, () => parts.health.refusal())
     this.#counts.corrupt = parts.corruptRecords
     this.#committer = new Committer({ meta, streams, limits: options.block, sync: options.sync === 'always' })
     this.#queue = new CommitQueue({

@@ -1,0 +1,259 @@
+import { join, resolve } from 'node:path'
+import { explainQuery, prepareQuery, type AqlLimits } from '../aql/index.js'
+import { systemClock, type Clock } from '../core/index.js'
+import { DataDirectory, openStore, type Store } from '../storage/index.js'
+import {
+  createApi,
+  openTokenKeys,
+  SignedTokens,
+  type AccessRules,
+  type Api,
+  type ApiLogger,
+  type ExplainRequest,
+  type Health,
+} from './api/index.js'
+import type { DaemonSettings, RouteSettings } from './daemon-settings.js'
+import { NodeEvents } from './events/node-events.js'
+import { Router } from './events/router.js'
+import { renderMetrics } from './metrics.js'
+
+/** The topic of a node without a swarm. */
+const LOCAL_TOPIC = 'default-topic'
+
+/** What the daemon writes to the log; pino fits. */
+export interface DaemonLogger extends ApiLogger {
+  info(details: object, message: string): void
+}
+
+export interface DaemonOptions {
+  readonly settings: DaemonSettings
+  readonly logger: DaemonLogger
+  /** Version of the product, such as `0.1.0`. */
+  readonly version: string
+  readonly clock?: Clock
+}
+
+/** Where a started daemon is to be found. */
+export interface DaemonAddresses {
+  /** Base URLs. */
+  readonly api: readonly string[]
+  readonly socket: string | undefined
+  readonly data: string
+  readonly nodeId: string
+}
+
+/**
+ * The node: opens the data directory, the store and the API, in this order, and closes them in reverse. Made by
+ * {@link startDaemon}.
+ */
+export class Daemon implements AsyncDisposable {
+  readonly addresses: DaemonAddresses
+  readonly #parts: Parts
+  readonly #logger: DaemonLogger
+  #settings: DaemonSettings
+  #closed: Promise<void> | undefined
+
+  constructor(parts: Parts, settings: DaemonSettings, logger: DaemonLogger) {
+    this.#parts = parts
+    this.#settings = settings
+    this.#logger = logger
+    this.addresses = {
+      api: parts.api.addresses.map((address) => `http://${address}`),
+      socket: parts.api.socket,
+      data: parts.directory.path,
+      nodeId: parts.store.nodeId,
+    }
+  }
+
+  /**
+   * Applies what can change at run time: routes, limits, access rules. Connections stay open.
+   *
+   * @returns the settings that differ but need a restart
+   */
+  async reload(settings: DaemonSettings): Promise<readonly string[]> {
+    const { store, events, api } = this.#parts
+    events.setRouter(await makeRouter(store, settings))
+    store.setRetention(settings.eventRouting.streams)
+    api.setAccess(accessRules(settings))
+    const waiting = needRestart(this.#settings, settings)
+    this.#settings = { ...this.#settings, eventRouting: settings.eventRouting }
+    this.#logger.info({ routes: settings.eventRouting.routes.length, waiting }, 'settings reloaded')
+    return waiting
+  }
+
+  /** Ends answers, waits for commits under way, gives the data directory back. Idempotent. */
+  close(): Promise<void> {
+    return (this.#closed ??= closeParts(this.#parts))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+interface Parts {
+  readonly directory: DataDirectory
+  readonly store: Store
+  readonly events: NodeEvents
+  readonly api: Api
+}
+
+/**
+ * Starts a node; resolves when everything is bound.
+ *
+ * @throws errors of the data directory, the store and the API (address in use); then nothing is left open
+ */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { settings, logger, clock = systemClock } = options
+  const directory = await DataDirectory.open(resolve(settings.data))
+  try {
+    const store = await openNodeStore(directory, settings, logger, clock)
+    try {
+      const events = new NodeEvents({
+        store,
+        router: await makeRouter(store, settings),
+        clock,
+        limits: aqlLimits(settings),
+        onAnswerError: (error) => {
+          logger.error({ err: error }, 'an answer ended with an error')
+        },
+      })
+      const api = await openApi({ options, directory, store, events, clock })
+      return new Daemon({ directory, store, events, api }, settings, logger)
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+  } catch (error) {
+    await directory.close()
+    throw error
+  }
+}
+
+async function closeParts({ directory, store, events, api }: Parts): Promise<void> {
+  await api.close()
+  events.close()
+  await store.close()
+  await directory.close()
+}
+
+async function openNodeStore(
+  directory: DataDirectory,
+  settings: DaemonSettings,
+  logger: DaemonLogger,
+  clock: Clock,
+): Promise<Store> {
+  const { sync, block, pruneInterval, cache, maxInFlight, maxUnsealed, reserve } = settings.storage
+  const store = await openStore({
+    directory,
+    topic: LOCAL_TOPIC,
+    clock,
+    logger,
+    sync,
+    block,
+    pruneIntervalMs: pruneInterval,
+    cacheBytes: cache,
+    maxInFlightBytes: maxInFlight,
+    maxUnsealedBytes: maxUnsealed,
+    reserveBytes: reserve,
+  })
+  store.setRetention(settings.eventRouting.streams)
+  return store
+}
+
+/** Streams get their numbers in the order of the routes that name them first. */
+async function makeRouter(store: Store, settings: DaemonSettings): Promise<Router> {
+  const { routes, streams } = settings.eventRouting
+  const names = new Set(routes.map(({ into }) => into))
+  const numbers = await store.registerStreams([...names, ...streams.keys()].filter((name) => names.has(name)))
+  return new Router(
+    routes.map(({ from, selection, into }: RouteSettings) => ({
+      from: selection,
+      text: from,
+      into,
+      streamNumber: numbers.get(into) ?? 0,
+    })),
+  )
+}
+
+interface ApiParts {
+  readonly options: DaemonOptions
+  readonly directory: DataDirectory
+  readonly store: Store
+  readonly events: NodeEvents
+  readonly clock: Clock
+}
+
+async function openApi({ options, directory, store, events, clock }: ApiParts): Promise<Api> {
+  const { settings, logger, version } = options
+  const started = clock.monotonicMs()
+  const { body, message, memory } = settings.api.limits
+  return createApi({
+    listen: settings.api.listen,
+    socket: settings.api.socket ?? join(directory.path, 'api.sock'),
+    access: accessRules(settings),
+    limits: { bodyBytes: body, messageBytes: message, memoryBytes: memory },
+    nodeId: store.nodeId,
+    version,
+    clock,
+    tokens: new SignedTokens(await openTokenKeys(join(directory.path, 'token.key')), clock),
+    events,
+    blobs: store.blobs,
+    logger,
+    status: () => ({ uptimeMs: clock.monotonicMs() - started, connectedNodes: 0, peers: {} }),
+    health: () => healthOf(store),
+    metrics: () => renderMetrics(store.metrics(), events.counters, version),
+    streams: () => store.streams(),
+    explain: (request, appId) => explain(store, clock, request, appId),
+  })
+}
+
+function healthOf(store: Store): Health {
+  const { writable, problems } = store.health
+  return { ready: writable, reasons: problems }
+}
+
+function aqlLimits({ api }: DaemonSettings): AqlLimits {
+  const { text, nesting, operands, branches, values } = api.limits.query
+  return {
+    maxTextBytes: text,
+    maxNesting: nesting,
+    maxOperands: operands,
+    maxBranches: branches,
+    maxValues: values,
+  }
+}
+
+function accessRules({ api: { apps, hosts, origins } }: DaemonSettings): AccessRules {
+  return { apps, hosts, origins }
+}
+
+/** What the query would do, and what of the store it would touch. */
+async function explain(store: Store, clock: Clock, request: ExplainRequest, appId: string): Promise<object> {
+  const options = { endpoint: 'query', appId, nowMicros: clock.nowMicros() } as const
+  const { selection } = prepareQuery(request.query, options)
+  const explanation = explainQuery(request.query, options)
+  const order = explanation.order ?? request.order ?? 'asc'
+  const reads =
+    selection === undefined
+      ? null
+      : await store.plan({
+          selection,
+          order,
+          lowerBound: request.lowerBound ?? new Map(),
+          upperBound: request.upperBound ?? store.offsets(),
+        })
+  return { ...explanation, order, reads }
+}
+
+/** Names of settings that differ and are read only at start. */
+function needRestart(old: DaemonSettings, next: DaemonSettings): readonly string[] {
+  const fixed: readonly (readonly [string, (settings: DaemonSettings) => unknown])[] = [
+    ['api.listen', ({ api }) => api.listen],
+    ['api.socket', ({ api }) => api.socket],
+    ['api.limits', ({ api }) => api.limits],
+    ['data', ({ data }) => resolve(data)],
+    ['storage', ({ storage }) => storage],
+  ]
+  return fixed.filter(([, pick]) => JSON.stringify(pick(old)) !== JSON.stringify(pick(next))).map(([name]) => name)
+}

@@ -1,0 +1,192 @@
+import { prepareQuery, type AqlLimits, type Endpoint, type LiveQuery, type PreparedQuery } from '../../aql/index.js'
+import { MillraceError, type AppId, type Clock, type OffsetMap, type Publication } from '../../core/index.js'
+import type { EventStore } from '../../storage/index.js'
+import { diagnosticLine } from './answer-lines.js'
+import type {
+  Answer,
+  EventService,
+  MonotonicRequest,
+  QueryRequest,
+  RequestContext,
+  SubscribeRequest,
+} from './event-service.js'
+import type { FollowInput } from './follow.js'
+import { LiveIndex } from './live-index.js'
+import { answerMonotonic } from './monotonic.js'
+import { PublishBodyReader } from './publish-body.js'
+import { answerQuery, BOUNDS_MESSAGE, isWithin } from './query.js'
+import type { Router } from './router.js'
+import { answerSubscription } from './subscription.js'
+
+/** A bound of a request lies beyond what the node has. */
+export class BoundsError extends MillraceError {
+  readonly code = 'ERR_BOUNDS_OUT_OF_RANGE'
+}
+
+export interface NodeEventsOptions {
+  readonly store: EventStore
+  readonly router: Router
+  readonly clock: Clock
+  readonly limits: Partial<AqlLimits>
+  /** Told of errors inside an answer that has begun, which its reader sees only as a diagnostic. */
+  readonly onAnswerError: (error: unknown) => void
+}
+
+/** Counts since start. */
+export interface EventCounters {
+  readonly queries: number
+  readonly queriesRunning: number
+  readonly subscriptions: number
+  readonly subscriptionsOpen: number
+  readonly answeredBytes: number
+}
+
+const EMPTY: OffsetMap = new Map()
+
+/** Publishing, queries and subscriptions on the node's store. */
+export class NodeEvents implements EventService {
+  readonly #store: EventStore
+  readonly #clock: Clock
+  readonly #limits: Partial<AqlLimits>
+  readonly #onAnswerError: (error: unknown) => void
+  readonly #index: LiveIndex
+  readonly #bodies = new PublishBodyReader()
+  readonly #stopListening: () => void
+  #router: Router
+  #counters = { queries: 0, queriesRunning: 0, subscriptions: 0, subscriptionsOpen: 0, answeredBytes: 0 }
+
+  constructor(options: NodeEventsOptions) {
+    this.#store = options.store
+    this.#router = options.router
+    this.#clock = options.clock
+    this.#limits = options.limits
+    this.#onAnswerError = options.onAnswerError
+    this.#index = new LiveIndex(options.store.nodeId)
+    this.#stopListening = options.store.onCommit((batches) => {
+      this.#index.dispatch(batches)
+    })
+  }
+
+  get counters(): EventCounters {
+    return this.#counters
+  }
+
+  get router(): Router {
+    return this.#router
+  }
+
+  /** Routes of later events; those under way keep theirs. */
+  setRouter(router: Router): void {
+    this.#router = router
+  }
+
+  /** Lets go of the store; open answers end with their signals. */
+  close(): void {
+    this.#stopListening()
+  }
+
+  offsets(): { readonly present: OffsetMap; readonly toReplicate: ReadonlyMap<string, number> } {
+    return { present: this.#store.offsets(), toReplicate: EMPTY }
+  }
+
+  publish(body: Uint8Array, appId: AppId): Promise<string> {
+    return this.publishSlice(body, 0, body.length, appId)
+  }
+
+  async publishSlice(bytes: Uint8Array, start: number, end: number, appId: AppId): Promise<string> {
+    const timestamp = this.#clock.nowMicros()
+    const events = this.#bodies.read(bytes, start, end)
+    if (events.length === 0) return '{"data":[]}'
+    const router = this.#router
+    const publications = await this.#store.append({
+      appId,
+      timestamp,
+      events: events.map(({ tags, payload }) => ({
+        tags,
+        payload,
+        streamNumber: router.decide(tags, appId).streamNumber,
+      })),
+    })
+    return `{"data":[${publications.map(renderPublication).join(',')}]}`
+  }
+
+  query(request: QueryRequest, context: RequestContext): Promise<Answer> {
+    return attempt(() => {
+      const query = this.#prepare(request.query, 'query', context)
+      const present = this.#store.offsets()
+      this.#counters.queries += 1
+      const lines = answerQuery(query, {
+        reader: this.#store,
+        nodeId: this.#store.nodeId,
+        order: request.order,
+        lowerBound: request.lowerBound ?? EMPTY,
+        upperBound: request.upperBound ?? present,
+        present,
+        signal: context.signal,
+      })
+      return this.#guarded(lines, 'queriesRunning', context)
+    })
+  }
+
+  subscribe(request: SubscribeRequest, context: RequestContext): Promise<Answer> {
+    return attempt(() => {
+      const query = this.#prepare(request.query, 'subscribe', context)
+      const live = query.live({ nodeId: this.#store.nodeId })
+      this.#counters.subscriptions += 1
+      const lines = answerSubscription(query, live, this.#follow(live, request.lowerBound ?? EMPTY, context))
+      return this.#guarded(lines, 'subscriptionsOpen', context)
+    })
+  }
+
+  subscribeMonotonic(request: MonotonicRequest, context: RequestContext): Promise<Answer> {
+    return attempt(() => {
+      const query = this.#prepare(request.query, 'subscribe_monotonic', context)
+      const live = query.live({ nodeId: this.#store.nodeId })
+      if (!isWithin(request.lowerBound, this.#store.offsets())) throw new BoundsError(BOUNDS_MESSAGE)
+      this.#counters.subscriptions += 1
+      const lines = answerMonotonic(live, this.#follow(live, request.lowerBound, context))
+      return this.#guarded(lines, 'subscriptionsOpen', context)
+    })
+  }
+
+  #prepare(text: string, endpoint: Endpoint, { appId }: RequestContext): PreparedQuery {
+    return prepareQuery(text, { endpoint, appId, nowMicros: this.#clock.nowMicros(), limits: this.#limits })
+  }
+
+  #follow(live: LiveQuery, lowerBound: OffsetMap, { signal }: RequestContext): FollowInput {
+    return { events: this.#store, index: this.#index, selection: live.selection, lowerBound, signal }
+  }
+
+  /** Counts an answer and turns an error in its middle into its last line. */
+  async *#guarded(
+    lines: AsyncGenerator<Buffer>,
+    gauge: 'queriesRunning' | 'subscriptionsOpen',
+    { signal }: RequestContext,
+  ): AsyncGenerator<Buffer> {
+    this.#counters[gauge] += 1
+    try {
+      for await (const chunk of lines) {
+        this.#counters.answeredBytes += chunk.length
+        yield chunk
+      }
+    } catch (error) {
+      if (signal.aborted) return
+      this.#onAnswerError(error)
+      const message = error instanceof MillraceError ? error.message : 'Internal server error.'
+      yield Buffer.from(diagnosticLine('error', message))
+    } finally {
+      this.#counters[gauge] -= 1
+    }
+  }
+}
+
+function renderPublication({ lamport, stream, offset, timestamp }: Publication): string {
+  return `{"lamport":${String(lamport)},"stream":"${stream}","offset":${String(offset)},"timestamp":${String(timestamp)}}`
+}
+
+/** Runs `work` at once; what it throws rejects. */
+function attempt<T>(work: () => T): Promise<T> {
+  return new Promise((resolve) => {
+    resolve(work())
+  })
+}

@@ -1,0 +1,45 @@
+import { renderRow, type LiveQuery, type PreparedQuery } from '../../aql/index.js'
+import { batchChunks, LineCollector, offsetsLine } from './answer-lines.js'
+import { eventRuns, followEvents, type FollowInput, type Stretch } from './follow.js'
+
+/** The lines of `subscribe`: the past, an offsets line, then what comes. */
+export async function* answerSubscription(
+  query: PreparedQuery,
+  live: LiveQuery,
+  input: FollowInput,
+): AsyncGenerator<Buffer> {
+  for await (const stretch of followEvents(input)) {
+    yield* query.passThrough ? copied(stretch) : computed(live, stretch)
+    if (live.done) return
+    if (stretch.kind === 'past') yield Buffer.from(endOfPast(live) + offsetsLine(stretch.upTo))
+    if (live.done) return
+  }
+}
+
+function endOfPast(live: LiveQuery): string {
+  return live
+    .caughtUp()
+    .map((row) => renderRow(row))
+    .join('')
+}
+
+async function* copied(stretch: Stretch): AsyncGenerator<Buffer> {
+  if (stretch.kind === 'new') yield Buffer.concat(stretch.events.map(({ line }) => line))
+  else yield* batchChunks(stretch.batches)
+}
+
+async function* computed(live: LiveQuery, stretch: Stretch): AsyncGenerator<Buffer> {
+  const lines = new LineCollector()
+  for await (const run of eventRuns(stretch)) {
+    for (const event of run) {
+      for (const row of live.feed(event)) {
+        const chunk = lines.add(renderRow(row))
+        if (chunk !== undefined) yield chunk
+      }
+      if (live.done) break
+    }
+    if (live.done) break
+  }
+  const rest = lines.take()
+  if (rest !== undefined) yield rest
+}

@@ -14,10 +14,6 @@ export class LineSet {
     this.#words[word] = (this.#words[word] ?? 0) | (1 << (line & 31))
   }
 
-  has(line: number): boolean {
-    return ((this.#words[line >>> 5] ?? 0) & (1 << (line & 31))) !== 0
-  }
-
   /** Adds [from, to). */
   addRange(from: number, to: number): void {
     for (let line = from; line < to;) {

@@ -74,6 +74,8 @@ export function sliceLines(lines: Lines, from: number, to: number): Lines {
 export function buildLines(request: LinesRequest): Lines {
   const { stream, firstOffset, lamports, timestamps, events } = request
   const count = events.length
+  // Events of one commit often share their tag set. Not kept beyond it: a WeakMap costs more than it saves when sets are new.
+  const tagTexts = new Map<TagSet, TagText>()
   const headers = new Array<string>(count)
   const tags = new Array<TagSet>(count)
   const appIds = new Array<AppId>(count)
@@ -81,7 +83,8 @@ export function buildLines(request: LinesRequest): Lines {
   let ascii = true
   let at = 0
   for (const event of events) {
-    const tagText = renderTags(event.tags)
+    let tagText = tagTexts.get(event.tags)
+    if (tagText === undefined) tagTexts.set(event.tags, (tagText = renderTags(event.tags)))
     const header = `{"type":"event","lamport":${String(lamports[at])},"stream":"${stream}","offset":${String(firstOffset + at)},"timestamp":${String(timestamps[at])},"tags":${tagText.json},"appId":"${event.appId}","payload":`
     length += header.length + tagText.extraBytes + event.payload.length + LINE_TRAILER_LENGTH
     ascii &&= tagText.extraBytes === 0
@@ -129,17 +132,9 @@ interface TagText {
   readonly extraBytes: number
 }
 
-/** Publishers hand in the same few tag sets again and again; the text lives as long as the set. */
-const tagTexts = new WeakMap<TagSet, TagText>()
-
 function renderTags(tags: TagSet): TagText {
-  let text = tagTexts.get(tags)
-  if (text === undefined) {
-    const json = JSON.stringify(tags)
-    text = { json, extraBytes: Buffer.byteLength(json) - json.length }
-    tagTexts.set(tags, text)
-  }
-  return text
+  const json = JSON.stringify(tags)
+  return { json, extraBytes: Buffer.byteLength(json) - json.length }
 }
 
 /** Lines that follow each other, copied into one buffer. */

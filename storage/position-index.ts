@@ -105,14 +105,6 @@ export class PositionDictionary {
     }
   }
 
-  *names(): Generator<string> {
-    const reader = this.#readerAt(this.#entriesAt)
-    for (let entry = 0; entry < this.size; entry++) {
-      yield this.#nameAt(reader)
-      skipList(reader)
-    }
-  }
-
   #walk(names: ReadonlySet<string>, into: LineSet): void {
     const reader = this.#readerAt(this.#entriesAt)
     for (let entry = 0; entry < this.size; entry++) {

@@ -22,8 +22,8 @@ export function isInstalled() {
 export function ensureInstalled() {
   if (isInstalled()) return
   if (lstatSync(join(root, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink() === true) {
-    console.error('node_modules is a symbolic link to something else than package-lock.json asks for; install there')
-    process.exit(1)
+    console.error('node_modules is a symbolic link to something else than package-lock.json asks for; used as it is')
+    return
   }
   console.error('installing dependencies (npm ci) …')
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'

@@ -103,3 +103,15 @@ t.throws(
   { code: 'ERR_JSON_INVALID', message: 'expected value at line 2 column 7' },
   'an error names line and column',
 )
+
+t.test('any string is read as JSON.parse reads it, the first time and when it is remembered', (t) => {
+  const units = fc.constantFrom('a', 'b', '\\', '"', 'é', '\u007f', '\u0000', '😀')
+  fc.assert(
+    fc.property(fc.string({ unit: units, maxLength: 30 }), (text) => {
+      const bytes = Buffer.from(JSON.stringify(text))
+      return new JsonScanner(bytes).string() === text && new JsonScanner(bytes).string() === text
+    }),
+    { numRuns: 1000 },
+  )
+  t.end()
+})

@@ -52,15 +52,14 @@ export class Maintenance {
   async #run(): Promise<void> {
     // A turn later, so that whoever wakes it goes on first.
     await Promise.resolve()
-    while (this.#again && !this.#stopped) {
-      this.#again = false
-      try {
-        await this.#work()
-      } catch (error) {
-        this.#onError(error)
+    try {
+      while (this.#again && !this.#stopped) {
+        this.#again = false
+        await this.#work().catch(this.#onError)
       }
+    } finally {
+      this.#running = undefined
     }
-    this.#running = undefined
   }
 }
 

@@ -30,10 +30,24 @@ export class ReserveFile {
     }
   }
 
-  /** Free bytes on the disk for this user. */
-  async freeBytes(): Promise<number> {
+  /** Whether the disk has room for the reserve, if it is not taken yet, and for as much again. */
+  async hasRoom(): Promise<boolean> {
     const { bavail, bsize } = await statfs(this.#directory)
-    return bavail * bsize
+    const missing = (await this.exists()) ? 0 : this.#bytes
+    return bavail * bsize >= missing + this.#bytes
+  }
+
+  /** Writes and syncs a few bytes. Throws what the disk says when it refuses. */
+  async probe(): Promise<void> {
+    const path = `${this.#path}.probe`
+    const file = await open(path, 'w', 0o600)
+    try {
+      await file.write(Buffer.from('probe'))
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rm(path, { force: true })
   }
 
   /** Takes the room, with bytes that no file system stores in less. Throws what the disk says when there is none. */

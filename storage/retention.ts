@@ -44,10 +44,17 @@ export class PruneCursor {
 
   /** Whether the next oldest block may go. After a `false` no later block may: streams have no holes. */
   mayDrop(block: PrunableBlock): boolean {
+    const may = this.wouldDrop(block)
     this.#events -= block.count
     this.#storedBytes -= block.storedBytes
-    const tooOld = block.maxTimestamp < this.#nowMicros - this.#retain.maxAgeMicros
-    return tooOld || this.#events >= this.#retain.maxEvents || this.#storedBytes >= this.#retain.maxStoredBytes
+    return may
+  }
+
+  /** As {@link PruneCursor.mayDrop}, without going on to the next block. */
+  wouldDrop({ count, storedBytes, maxTimestamp }: PrunableBlock): boolean {
+    const { maxAgeMicros, maxEvents, maxStoredBytes } = this.#retain
+    const tooOld = maxTimestamp < this.#nowMicros - maxAgeMicros
+    return tooOld || this.#events - count >= maxEvents || this.#storedBytes - storedBytes >= maxStoredBytes
   }
 }
 

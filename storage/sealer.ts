@@ -5,6 +5,7 @@ import { encodeGroup, GROUP_SIZE, mergeSummaries } from './group-summary.js'
 import type { Identity } from './identity.js'
 import type { IndexReader } from './index-reader.js'
 import { singleKey } from './keys.js'
+import type { FreedBlock, Reclaimer } from './reclaimer.js'
 import { encodeSingle } from './single-value.js'
 import { encodeStreamRecord, type StreamRecord } from './stream-record.js'
 import type { StreamState } from './stream-state.js'
@@ -23,6 +24,7 @@ export interface SealerOptions {
   readonly blocks: Database
   readonly index: IndexReader
   readonly streams: StreamTable
+  readonly reclaimer: Reclaimer
   readonly identity: Identity
   readonly topic: string
   readonly nextArrival: number
@@ -39,12 +41,6 @@ interface Sealed extends Work {
   readonly record: StreamRecord
 }
 
-/** What a round did. */
-export interface SealRound {
-  readonly blocks: number
-  readonly lineBytes: number
-}
-
 /**
  * Turns complete blocks of the tail into sealed ones, off the way of commits: first the blocks, synced, then one unsynced
  * batch for index and tail. Until that is on disk the tail is still there, so a crash costs an orphan block at most.
@@ -52,33 +48,46 @@ export interface SealRound {
 export class Sealer {
   readonly #options: SealerOptions
   #nextArrival: number
+  /** Blocks of rounds that failed: they may lie in the store of blocks, and no index will ever name them. */
+  #abandoned: readonly FreedBlock[] = []
 
   constructor(options: SealerOptions) {
     this.#options = options
     this.#nextArrival = options.nextArrival
   }
 
-  /** Seals some of what is complete. Must not run twice at a time. */
-  async round(): Promise<SealRound> {
+  /** Seals some of what is complete and says how many blocks. Must not run twice at a time. */
+  async round(): Promise<number> {
     const work = this.#takeWork()
     const encoded = new Map<TailBlock, EncodedBlock>()
-    const arrivals = this.#nextArrival
-    let arrival = arrivals
+    let arrival = this.#nextArrival
     for (const { blocks } of work) {
       for (const block of blocks) encoded.set(block, await this.#encode(block, arrival++))
     }
-    if (encoded.size === 0) return { blocks: 0, lineBytes: 0 }
-    await this.#writeBlocks([...encoded.values()])
+    if (encoded.size === 0) return 0
     // Numbers are used up now, whatever comes: they must not be written twice with different content.
     this.#nextArrival = arrival
+    try {
+      await this.#write(work, encoded)
+    } catch (error) {
+      const lost = [...encoded.values()].map(({ summary, storedBytes }) => ({ arrival: summary.arrival, storedBytes }))
+      this.#abandoned = [...this.#abandoned, ...lost]
+      throw error
+    }
+    return encoded.size
+  }
+
+  async #write(work: readonly Work[], encoded: ReadonlyMap<TailBlock, EncodedBlock>): Promise<void> {
+    await this.#writeBlocks([...encoded.values()])
     const sealed = work.map(({ state, blocks }): Sealed => {
       const summaries = blocks.flatMap((block) => encoded.get(block)?.summary ?? [])
       return { state, blocks, summaries, record: state.recordWith(summaries) }
     })
+    const abandoned = this.#abandoned
     await this.#writeIndex(sealed, encoded)
     for (const { state, blocks, record } of sealed) state.sealed(blocks.length, record)
-    const lineBytes = [...encoded.keys()].reduce((sum, block) => sum + block.lineBytes, 0)
-    return { blocks: encoded.size, lineBytes }
+    this.#abandoned = []
+    await this.#options.reclaimer.delete(abandoned)
   }
 
   #takeWork(): Work[] {
@@ -115,6 +124,7 @@ export class Sealer {
   async #writeIndex(sealed: readonly Sealed[], encoded: ReadonlyMap<TailBlock, EncodedBlock>): Promise<void> {
     const next = encodeSingle(NEXT_ARRIVAL, this.#nextArrival)
     const steps: WriteStep[] = [{ type: 'put', key: singleKey(NEXT_ARRIVAL), value: next }]
+    steps.push(...this.#options.reclaimer.listSteps(this.#abandoned))
     for (const { state, blocks, summaries, record } of sealed) {
       for (const block of blocks) {
         const { keys } = state

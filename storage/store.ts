@@ -11,9 +11,13 @@ import {
 import { BlobStore } from './blobs.js'
 import { BlockReader } from './block-reader.js'
 import { CommitQueue } from './commit-queue.js'
+import { ClockGuard } from './clock-guard.js'
 import { Committer, type Committed } from './committer.js'
 import { CorruptRecordError } from './corrupt-record.js'
+import { DiskUsage } from './disk-usage.js'
+import { Counters } from './counters.js'
 import { bootId } from './directory-lock.js'
+import { DiskGuard } from './disk-guard.js'
 import type {
   AppendRequest,
   CommitListener,
@@ -25,23 +29,17 @@ import type {
 } from './event-store.js'
 import { HeadFile } from './head-file.js'
 import { Health } from './health.js'
-import { COMMIT_BOUNDS, Histogram, WORK_BOUNDS } from './histogram.js'
 import { IndexReader } from './index-reader.js'
 import { singleKey } from './keys.js'
-import { Maintenance } from './maintenance.js'
+import { Pruner } from './pruner.js'
 import { planRead } from './read-plan.js'
+import { Reclaimer } from './reclaimer.js'
 import { recover } from './recovery.js'
+import { ReserveFile } from './reserve-file.js'
 import { KEEP_EVERYTHING, type Retention } from './retention.js'
 import { Sealer } from './sealer.js'
 import { encodeSingle } from './single-value.js'
-import {
-  EventTooLargeError,
-  StoreClosedError,
-  StoreFullError,
-  StoreIoError,
-  StoreReadOnlyError,
-  toStoreError,
-} from './store-errors.js'
+import { EventTooLargeError, StoreClosedError, StoreReadOnlyError, toStoreError } from './store-errors.js'
 import { openDatabases, type Databases } from './store-opening.js'
 import type { StoreOptions } from './store-options.js'
 import { mergeStreams, type StreamSource } from './merge-streams.js'
@@ -50,6 +48,8 @@ import { StreamReader } from './stream-reader.js'
 import { describeStream } from './stream-status.js'
 import { StreamTable } from './stream-table.js'
 import type { StreamState } from './stream-state.js'
+import { Upkeep } from './upkeep.js'
+import { verifyTails } from './verify-tails.js'
 
 /** Bytes of one event's payload at most. */
 export const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
@@ -64,8 +64,11 @@ interface StoreParts extends Databases {
   readonly names: StreamNames
   readonly index: IndexReader
   readonly sealer: Sealer
+  readonly reclaimer: Reclaimer
+  readonly reserve: ReserveFile
+  readonly usage: DiskUsage
   readonly health: Health
-  readonly corruptRecords: number
+  readonly counters: Counters
 }
 
 /** The events of one topic on this node's disk. Made by {@link Store.open}. */
@@ -76,40 +79,53 @@ export class Store implements EventStore {
   readonly #parts: StoreParts
   readonly #queue: CommitQueue<AppendRequest, readonly Publication[]>
   readonly #committer: Committer
-  readonly #maintenance: Maintenance
+  readonly #upkeep: Upkeep
+  readonly #disk: DiskGuard
+  readonly #guard: ClockGuard
   readonly #blockReader: BlockReader
   readonly #reader: StreamReader
   readonly #listeners = new Set<CommitListener>()
   #retention: ReadonlyMap<string, Retention> = new Map()
-  #unsealedBytes = 0
-  #waitingForSeal: (() => void)[] = []
   #syncTimer: NodeJS.Timeout | undefined
   #closed: Promise<void> | undefined
-  readonly #commitSeconds = new Histogram(COMMIT_BOUNDS)
-  readonly #syncSeconds = new Histogram(COMMIT_BOUNDS)
-  readonly #pruneSeconds = new Histogram(WORK_BOUNDS)
-  readonly #counts = { commits: 0, events: 0, bytes: 0, sealed: 0, corrupt: 0 }
 
   private constructor(parts: StoreParts) {
-    const { options, meta, blocks, streams, index } = parts
+    const { options, meta, blocks, streams, index, health } = parts
     this.#parts = parts
     this.nodeId = streams.nodeId
     this.blobs = new BlobStore(meta, options.clock, () => parts.health.refusal())
-    this.#counts.corrupt = parts.corruptRecords
     this.#committer = new Committer({ meta, streams, limits: options.block, sync: options.sync === 'always' })
     this.#queue = new CommitQueue({
       commit: (requests) => this.#commit(requests),
-      ready: () => this.#roomToSeal(),
+      ready: () => this.#upkeep.roomToSeal(),
       maxGroupBytes: options.maxInFlightBytes,
     })
     this.#blockReader = new BlockReader({ ownNode: this.nodeId, cacheBytes: options.cacheBytes })
     this.#reader = new StreamReader({ blocks, index, blockReader: this.#blockReader, ownNode: this.nodeId })
-    this.#maintenance = new Maintenance(
-      () => this.#maintain(),
-      (error) => {
-        this.#writeFailed(error)
+    this.#guard = new ClockGuard(options.clock)
+    this.#upkeep = new Upkeep({
+      ...parts,
+      ...options,
+      pruner: new Pruner({ ...parts, blockReader: this.#blockReader }),
+      guard: this.#guard,
+      retentionOf: (state) => this.#retentionOf(state),
+      writeFailed: (error) => {
+        this.#disk.failed(error)
       },
-    )
+    })
+    this.#disk = new DiskGuard({
+      reserve: parts.reserve,
+      health,
+      logger: options.logger,
+      reopen: async () => {
+        await meta.reopen()
+        await blocks.reopen()
+      },
+      verify: () => verifyTails(meta, streams),
+      changed: () => {
+        this.#upkeep.wake()
+      },
+    })
   }
 
   /**
@@ -140,14 +156,21 @@ export class Store implements EventStore {
       const names = await StreamNames.load(databases.meta)
       const recovered = await recover({ ...databases, streams, head, limits: block, logger })
       const health = new Health()
+      const counters = new Counters()
+      counters.corruptRecords = recovered.corruptRecords
       if (recovered.problems.length > 0) {
         health.raise('damage', recovered.problems.join('\n'), (text) => new StoreReadOnlyError(text))
       }
       checkHead(head, names, health, streams)
       if (health.refusal() === undefined) bringUpToDate(head, boot, names, streams)
       const index = new IndexReader(databases.meta, nodeId)
-      const sealer = new Sealer({ ...databases, index, streams, identity, topic, nextArrival: recovered.nextArrival })
-      return { ...databases, options, head, streams, names, index, sealer, health, ...recovered }
+      const reclaimer = await Reclaimer.load(databases.meta, databases.blocks)
+      const { nextArrival } = recovered
+      const sealer = new Sealer({ ...databases, index, streams, reclaimer, identity, topic, nextArrival })
+      const reserve = new ReserveFile(path, options.reserveBytes)
+      const usage = new DiskUsage(path)
+      await usage.measure()
+      return { ...databases, options, head, streams, names, index, sealer, reclaimer, reserve, usage, health, counters }
     } catch (error) {
       head.close()
       throw error
@@ -156,12 +179,12 @@ export class Store implements EventStore {
 
   #start(): void {
     const { options } = this.#parts
-    this.#countUnsealed()
     if (typeof options.sync === 'object') {
       this.#syncTimer = setInterval(() => void this.#syncIfDirty(), options.sync.intervalMs)
       this.#syncTimer.unref()
     }
-    this.#maintenance.wake()
+    this.#disk.start()
+    this.#upkeep.start()
   }
 
   get health(): StoreHealth {
@@ -201,18 +224,18 @@ export class Store implements EventStore {
     try {
       committed = await this.#committer.commit(requests)
     } catch (error) {
-      this.#writeFailed(error)
+      this.#disk.failed(error)
       throw error
     }
     this.#noteHeads(committed.states)
-    this.#commitSeconds.observe((performance.now() - started) / 1000)
-    this.#syncSeconds.observe(committed.writeMs / 1000)
-    this.#counts.commits++
-    this.#counts.events += committed.events
-    this.#counts.bytes += committed.bytes
-    if (committed.completedBlock) this.#countUnsealed()
+    const { counters } = this.#parts
+    counters.commitSeconds.observe((performance.now() - started) / 1000)
+    counters.syncSeconds.observe(committed.writeMs / 1000)
+    counters.commits++
+    counters.committedEvents += committed.events
+    counters.committedBytes += committed.bytes
     for (const listener of this.#listeners) listener(committed.batches)
-    if (committed.completedBlock) this.#maintenance.wake()
+    this.#upkeep.committed(committed.states, committed.completedBlock)
     return committed.publications
   }
 
@@ -232,14 +255,14 @@ export class Store implements EventStore {
     if (dirty.length === 0 || this.#parts.health.refusal() !== undefined) return
     const ends = dirty.map((state) => state.nextOffset)
     try {
-      const value = encodeSingle(SYNCED, this.#counts.commits)
+      const value = encodeSingle(SYNCED, this.#parts.counters.commits)
       await meta.write([{ type: 'put', key: singleKey(SYNCED), value }], true)
       dirty.forEach((state, at) => {
         state.syncedOffset = ends[at] ?? 0
         head.write(state.stream, { nextOffset: state.nextOffset, syncedOffset: state.syncedOffset })
       })
     } catch (error) {
-      this.#writeFailed(error)
+      this.#disk.failed(error)
     }
   }
 
@@ -273,7 +296,7 @@ export class Store implements EventStore {
   }
 
   #corruptionFound(error: CorruptRecordError): void {
-    this.#counts.corrupt++
+    this.#parts.counters.corruptRecords++
     this.#parts.options.logger.error({ ...error.place, err: error }, 'stored data are damaged')
     this.#parts.health.raise(
       `corrupt ${error.place.stream}`,
@@ -305,7 +328,7 @@ export class Store implements EventStore {
 
   setRetention(limits: ReadonlyMap<string, Retention>): void {
     this.#retention = new Map(limits)
-    this.#maintenance.wake()
+    this.#upkeep.wake()
   }
 
   #retentionOf(state: StreamState): Retention {
@@ -317,78 +340,35 @@ export class Store implements EventStore {
   async streams(): Promise<readonly StreamStatus[]> {
     const { streams, names, index, options } = this.#parts
     const statuses: StreamStatus[] = []
+    const clockJumped = this.#guard.check() !== 0
     for (const state of streams.born()) {
       const own = streams.isOwn(state)
       const name = own ? names.nameOf(state.number) : undefined
       const retention = this.#retentionOf(state)
       const nowMicros = options.clock.nowMicros()
-      statuses.push(await describeStream({ state, own, name, retention, index, nowMicros, clockJumped: false }))
+      statuses.push(await describeStream({ state, own, name, retention, index, nowMicros, clockJumped }))
     }
     return statuses.sort((a, b) => Number(b.own) - Number(a.own) || a.number - b.number)
   }
 
   metrics(): StoreMetrics {
+    const { counters } = this.#parts
     return {
-      commits: this.#counts.commits,
-      committedEvents: this.#counts.events,
-      committedBytes: this.#counts.bytes,
-      commitSeconds: this.#commitSeconds.snapshot(),
-      syncSeconds: this.#syncSeconds.snapshot(),
+      commits: counters.commits,
+      committedEvents: counters.committedEvents,
+      committedBytes: counters.committedBytes,
+      commitSeconds: counters.commitSeconds.snapshot(),
+      syncSeconds: counters.syncSeconds.snapshot(),
       pendingAppends: this.#queue.length,
-      sealedBlocks: this.#counts.sealed,
-      prunedBlocks: 0,
-      prunedEvents: 0,
-      prunedBytes: 0,
-      pruneSeconds: this.#pruneSeconds.snapshot(),
-      corruptRecords: this.#counts.corrupt,
-      bytesOnDisk: 0,
+      sealedBlocks: counters.sealedBlocks,
+      prunedBlocks: counters.prunedBlocks,
+      prunedEvents: counters.prunedEvents,
+      prunedBytes: counters.prunedBytes,
+      pruneSeconds: counters.pruneSeconds.snapshot(),
+      corruptRecords: counters.corruptRecords,
+      bytesOnDisk: this.#parts.usage.bytes,
       cacheBytes: this.#blockReader.cacheBytes,
     }
-  }
-
-  /** Seals what is complete. */
-  async #maintain(): Promise<void> {
-    while (this.#parts.health.refusal() === undefined) {
-      const { blocks } = await this.#parts.sealer.round()
-      this.#countUnsealed()
-      this.#counts.sealed += blocks
-      this.#wakeWaiting()
-      if (blocks === 0) return
-    }
-  }
-
-  #countUnsealed(): void {
-    let bytes = 0
-    for (const state of this.#parts.streams.born()) {
-      for (const block of state.closed) bytes += block.lineBytes
-    }
-    this.#unsealedBytes = bytes
-  }
-
-  /** Commits wait while sealing is far behind. */
-  async #roomToSeal(): Promise<void> {
-    const { options, health } = this.#parts
-    while (this.#unsealedBytes > options.maxUnsealedBytes && health.refusal() === undefined) {
-      await new Promise<void>((resolve) => {
-        this.#waitingForSeal.push(resolve)
-        this.#maintenance.wake()
-      })
-    }
-  }
-
-  #wakeWaiting(): void {
-    const waiting = this.#waitingForSeal
-    this.#waitingForSeal = []
-    for (const resolve of waiting) resolve()
-  }
-
-  #writeFailed(error: unknown): void {
-    const { health, options } = this.#parts
-    const cause = toStoreError(error, 'cannot write')
-    options.logger.error({ err: cause }, 'the store cannot write')
-    if (cause instanceof StoreFullError) health.raise('full', cause.message, (text) => new StoreFullError(text))
-    else health.raise('io', `${cause.message}; restart when the disk works again`, (text) => new StoreIoError(text))
-    this.#wakeWaiting()
   }
 
   close(): Promise<void> {
@@ -399,7 +379,8 @@ export class Store implements EventStore {
     const { meta, blocks, head } = this.#parts
     clearInterval(this.#syncTimer)
     await this.#queue.drained()
-    await this.#maintenance.stop()
+    await this.#upkeep.stop()
+    await this.#disk.stop()
     if (this.#parts.options.sync !== 'always') await this.#syncIfDirty()
     await blocks.close()
     await meta.close()

@@ -25,6 +25,8 @@ export class StreamState {
   newestTimestamp: number
   /** Something of it is missing or unreadable: nothing may be appended. */
   damaged = false
+  /** The oldest sealed block as a prune last saw it; outdated when it begins elsewhere than the stream. */
+  oldestBlock: BlockSummary | undefined
   /** Offset that a prune under way will leave as the oldest; 0 when there is none. */
   pruningTo = 0
 
@@ -112,6 +114,18 @@ export class StreamState {
       storedBytes: sealed.reduce((sum, block) => sum + block.storedBytes, this.record.storedBytes),
       nextLamport: last.lastLamport + 1,
       newestTimestamp: this.closed[sealed.length - 1]?.parts.at(-1)?.lines.timestamps.at(-1) ?? 0,
+    }
+  }
+
+  /** The record after these oldest sealed blocks were dropped. */
+  recordWithout(dropped: readonly BlockSummary[]): StreamRecord {
+    const last = dropped.at(-1)
+    if (last === undefined) return this.record
+    return {
+      ...this.record,
+      firstOffset: last.firstOffset + last.count,
+      blocks: this.record.blocks - dropped.length,
+      storedBytes: dropped.reduce((sum, block) => sum - block.storedBytes, this.record.storedBytes),
     }
   }
 

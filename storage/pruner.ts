@@ -1,0 +1,101 @@
+import type { BlockReader } from './block-reader.js'
+import type { BlockSummary } from './block-summary.js'
+import type { Database, WriteStep } from './database.js'
+import type { IndexReader } from './index-reader.js'
+import type { Reclaimer } from './reclaimer.js'
+import { isEphemeral, PruneCursor, type Retention } from './retention.js'
+import { encodeStreamRecord } from './stream-record.js'
+import type { StreamState } from './stream-state.js'
+import { totalsOf } from './stream-status.js'
+
+/** Blocks that go in one batch: its size and the time of one step stay small. */
+const MAX_BLOCKS_PER_BATCH = 256
+
+export interface PrunerOptions {
+  readonly meta: Database
+  readonly index: IndexReader
+  readonly reclaimer: Reclaimer
+  readonly blockReader: BlockReader
+}
+
+/** What a prune took away. */
+export interface Pruned {
+  readonly blocks: number
+  readonly events: number
+  readonly storedBytes: number
+}
+
+/** Takes blocks beyond the limits out of their stream: decided by `retention.ts`, carried out here. */
+export class Pruner {
+  readonly #options: PrunerOptions
+
+  constructor(options: PrunerOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Drops what may be dropped of a stream at this moment. Must not run while the stream's blocks are being sealed.
+   *
+   * @throws CorruptRecordError when the index is damaged; nothing more of the stream is dropped then
+   */
+  async prune(state: StreamState, retain: Retention, nowMicros: number): Promise<Pruned> {
+    const total = { blocks: 0, events: 0, storedBytes: 0 }
+    if (!isEphemeral(retain) || state.damaged || state.record.blocks === 0) return total
+    for (;;) {
+      const prunable = await this.#prunable(state, retain, nowMicros)
+      if (prunable.length > 0) await this.#drop(state, prunable)
+      for (const { count, storedBytes } of prunable) {
+        total.blocks++
+        total.events += count
+        total.storedBytes += storedBytes
+      }
+      if (prunable.length < MAX_BLOCKS_PER_BATCH) return total
+    }
+  }
+
+  async #prunable(state: StreamState, retain: Retention, nowMicros: number): Promise<BlockSummary[]> {
+    const cursor = new PruneCursor(totalsOf(state), retain, nowMicros)
+    const prunable: BlockSummary[] = []
+    const known = state.oldestBlock
+    // Most passes find nothing: then the oldest block alone has to be looked at, and it is remembered.
+    if (known?.firstOffset === state.record.firstOffset && !cursor.wouldDrop(known)) return prunable
+    for await (const block of this.#options.index.oldest(state)) {
+      if (prunable.length === 0) state.oldestBlock = block
+      if (prunable.length >= MAX_BLOCKS_PER_BATCH || !cursor.mayDrop(block)) break
+      prunable.push(block)
+    }
+    return prunable
+  }
+
+  async #drop(state: StreamState, blocks: readonly BlockSummary[]): Promise<void> {
+    const { meta, reclaimer, blockReader } = this.#options
+    const record = state.recordWithout(blocks)
+    const steps: WriteStep[] = [
+      ...blocks.map((block): WriteStep => ({ type: 'del', key: state.keys.at('block', block.firstOffset) })),
+      ...(await this.#groupSteps(state, record.firstOffset)),
+      ...reclaimer.listSteps(blocks),
+      { type: 'put', key: state.keys.record, value: encodeStreamRecord(state.stream, record) },
+    ]
+    // Readers may find the entries gone before this goes on.
+    state.pruningTo = record.firstOffset
+    try {
+      await meta.write(steps, true)
+      state.record = record
+    } finally {
+      state.pruningTo = 0
+    }
+    for (const { arrival } of blocks) blockReader.forget(arrival)
+    await reclaimer.delete(blocks)
+  }
+
+  /** Groups of which nothing is left. One that reaches beyond stays: it only stands for more than is there. */
+  async #groupSteps(state: StreamState, firstOffset: number): Promise<WriteStep[]> {
+    const keys = await this.#options.meta.keys({
+      gte: state.keys.at('group', 0),
+      lte: state.keys.at('group', firstOffset),
+      limit: MAX_BLOCKS_PER_BATCH,
+    })
+    // Where the next group begins, the one before it ends.
+    return keys.slice(0, -1).map((key) => ({ type: 'del', key }))
+  }
+}

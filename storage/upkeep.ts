@@ -1,0 +1,179 @@
+import type { Clock } from '../core/index.js'
+import type { ClockGuard } from './clock-guard.js'
+import { CorruptRecordError } from './corrupt-record.js'
+import type { Counters } from './counters.js'
+import type { Health } from './health.js'
+import { Maintenance } from './maintenance.js'
+import type { Pruner } from './pruner.js'
+import type { Reclaimer } from './reclaimer.js'
+import type { Retention } from './retention.js'
+import type { Sealer } from './sealer.js'
+import type { StoreLogger } from './store-options.js'
+import type { StreamState } from './stream-state.js'
+import type { StreamTable } from './stream-table.js'
+
+export interface UpkeepOptions {
+  readonly streams: StreamTable
+  readonly sealer: Sealer
+  readonly pruner: Pruner
+  readonly reclaimer: Reclaimer
+  readonly health: Health
+  readonly counters: Counters
+  readonly clock: Clock
+  readonly guard: ClockGuard
+  readonly logger: StoreLogger
+  readonly pruneIntervalMs: number
+  /** Lines waiting to be sealed, bytes, beyond which commits wait. */
+  readonly maxUnsealedBytes: number
+  readonly retentionOf: (state: StreamState) => Retention
+  readonly writeFailed: (error: unknown) => void
+}
+
+/** The work behind the commits, one piece at a time: sealing, retention, giving back disk. */
+export class Upkeep {
+  readonly #options: UpkeepOptions
+  readonly #maintenance: Maintenance
+  #unsealedBytes = 0
+  #waiting: (() => void)[] = []
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options
+    this.#maintenance = new Maintenance(() => this.#work(), options.writeFailed)
+  }
+
+  start(): void {
+    this.#countUnsealed()
+    this.#maintenance.wake()
+  }
+
+  /** Settings changed, or a refusal began or ended. */
+  wake(): void {
+    this.#wakeWaiting()
+    this.#maintenance.wake()
+  }
+
+  stop(): Promise<void> {
+    return this.#maintenance.stop()
+  }
+
+  /** Has complete blocks sealed, and open ones when they are due. */
+  committed(states: readonly StreamState[], completedBlock: boolean): void {
+    for (const state of states) {
+      if (state.open.parts.length !== 1) continue
+      const { maxBlockAgeMicros } = this.#options.retentionOf(state)
+      if (maxBlockAgeMicros !== Infinity) this.#maintenance.wakeIn(maxBlockAgeMicros / 1000)
+    }
+    if (!completedBlock) return
+    this.#countUnsealed()
+    this.#maintenance.wake()
+  }
+
+  /** Commits wait while sealing is far behind. */
+  async roomToSeal(): Promise<void> {
+    const { maxUnsealedBytes, health } = this.#options
+    while (this.#unsealedBytes > maxUnsealedBytes && health.refusal() === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve)
+        this.#maintenance.wake()
+      })
+    }
+  }
+
+  #wakeWaiting(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const resolve of waiting) resolve()
+  }
+
+  async #work(): Promise<void> {
+    const { pruneIntervalMs, health } = this.#options
+    this.#maintenance.wakeIn(pruneIntervalMs)
+    if (health.refusal() !== undefined) return
+    this.#closeAged()
+    while (await this.#sealSome()) await this.#pruneAll()
+    await this.#pruneAll()
+    await this.#options.reclaimer.compact()
+  }
+
+  /** Ends open blocks that are older than their stream wants. */
+  #closeAged(): void {
+    const { streams, clock, retentionOf } = this.#options
+    for (const state of streams.born()) {
+      const { maxBlockAgeMicros } = retentionOf(state)
+      const { firstTimestamp } = state.open
+      if (maxBlockAgeMicros === Infinity || firstTimestamp === undefined || state.damaged) continue
+      const dueMicros = firstTimestamp + maxBlockAgeMicros - clock.nowMicros()
+      if (dueMicros <= 0) state.closeOpen()
+      else this.#maintenance.wakeIn(Math.ceil(dueMicros / 1000))
+    }
+  }
+
+  async #sealSome(): Promise<boolean> {
+    const { sealer, counters, health } = this.#options
+    if (health.refusal() !== undefined) return false
+    const blocks = await sealer.round()
+    counters.sealedBlocks += blocks
+    this.#countUnsealed()
+    this.#wakeWaiting()
+    return blocks > 0
+  }
+
+  async #pruneAll(): Promise<void> {
+    const { streams, health, clock, counters } = this.#options
+    const started = performance.now()
+    const jumped = this.#watchClock()
+    let blocks = 0
+    for (const state of streams.born()) {
+      if (health.refusal() !== undefined) return
+      const retention = this.#options.retentionOf(state)
+      const pruned = await this.#prune(
+        state,
+        jumped ? { ...retention, maxAgeMicros: Infinity } : retention,
+        clock.nowMicros(),
+      )
+      blocks += pruned
+    }
+    if (blocks > 0) counters.pruneSeconds.observe((performance.now() - started) / 1000)
+  }
+
+  async #prune(state: StreamState, retention: Retention, nowMicros: number): Promise<number> {
+    const { pruner, counters, logger } = this.#options
+    try {
+      const { blocks, events, storedBytes } = await pruner.prune(state, retention, nowMicros)
+      counters.prunedBlocks += blocks
+      counters.prunedEvents += events
+      counters.prunedBytes += storedBytes
+      return blocks
+    } catch (error) {
+      if (!(error instanceof CorruptRecordError)) throw error
+      counters.corruptRecords++
+      logger.error({ ...error.place, err: error }, 'cannot prune a stream whose index is damaged')
+      return 0
+    }
+  }
+
+  #watchClock(): boolean {
+    const { guard, health, logger } = this.#options
+    const jumpMs = guard.check()
+    if (jumpMs === 0) {
+      health.clear('clock')
+      return false
+    }
+    if (!health.has('clock')) logger.warn({ jumpMs }, 'the wall clock jumped; pruning by age waits')
+    const direction = jumpMs > 0 ? 'forward' : 'back'
+    health.raise(
+      'clock',
+      `the wall clock jumped ${direction} by ${String(Math.round(Math.abs(jumpMs) / 1000))} s; ` +
+        'pruning by age waits until it has run evenly for an hour',
+    )
+    return true
+  }
+
+  #countUnsealed(): void {
+    let bytes = 0
+    for (const state of this.#options.streams.born()) {
+      for (const block of state.closed) bytes += block.lineBytes
+    }
+    this.#unsealedBytes = bytes
+  }
+}

@@ -48,6 +48,7 @@ export class Database {
   /** Set while the database is being opened anew. */
   #reopening: Promise<void> | undefined
   #closed: Promise<void> | undefined
+  #onFailure: (error: unknown) => void = () => undefined
 
   private constructor(directory: string, level: Level) {
     this.#directory = directory
@@ -77,6 +78,11 @@ export class Database {
     return new Database(directory, level)
   }
 
+  /** Has every write that fails reported, beside being thrown at its caller. */
+  reportFailures(to: (error: unknown) => void): void {
+    this.#onFailure = to
+  }
+
   get(key: Buffer): Promise<Buffer | undefined> {
     return this.#read(() => this.#level.get(key))
   }
@@ -99,7 +105,7 @@ export class Database {
     try {
       await this.#level.batch(steps, { sync })
     } catch (error) {
-      throw this.#toError(error, 'cannot write to')
+      throw this.#failed(error, 'cannot write to')
     }
   }
 
@@ -108,7 +114,7 @@ export class Database {
     try {
       await this.#level.clear(range)
     } catch (error) {
-      throw this.#toError(error, 'cannot delete from')
+      throw this.#failed(error, 'cannot delete from')
     }
   }
 
@@ -117,7 +123,7 @@ export class Database {
     try {
       await this.#level.compactRange(start, end)
     } catch (error) {
-      throw this.#toError(error, 'cannot compact')
+      throw this.#failed(error, 'cannot compact')
     }
   }
 
@@ -158,6 +164,12 @@ export class Database {
         throw this.#toError(error, 'cannot read from')
       }
     }
+  }
+
+  #failed(error: unknown, doing: string): Error {
+    const mapped = this.#toError(error, doing)
+    this.#onFailure(mapped)
+    return mapped
   }
 
   #toError(error: unknown, doing: string): Error {

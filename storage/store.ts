@@ -12,7 +12,7 @@ import { BlobStore } from './blobs.js'
 import { BlockReader } from './block-reader.js'
 import { CommitQueue } from './commit-queue.js'
 import { ClockGuard } from './clock-guard.js'
-import { Committer, type Committed } from './committer.js'
+import { Committer } from './committer.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import { DiskUsage } from './disk-usage.js'
 import { Counters } from './counters.js'
@@ -113,6 +113,11 @@ export class Store implements EventStore {
         this.#disk.failed(error)
       },
     })
+    for (const database of [meta, blocks]) {
+      database.reportFailures((error) => {
+        this.#disk.failed(error)
+      })
+    }
     this.#disk = new DiskGuard({
       reserve: parts.reserve,
       health,
@@ -180,7 +185,10 @@ export class Store implements EventStore {
   #start(): void {
     const { options } = this.#parts
     if (typeof options.sync === 'object') {
-      this.#syncTimer = setInterval(() => void this.#syncIfDirty(), options.sync.intervalMs)
+      this.#syncTimer = setInterval(() => {
+        // What went wrong is reported by the database.
+        this.#syncIfDirty().catch(() => undefined)
+      }, options.sync.intervalMs)
       this.#syncTimer.unref()
     }
     this.#disk.start()
@@ -220,13 +228,7 @@ export class Store implements EventStore {
     const refusal = this.#parts.health.refusal()
     if (refusal !== undefined) throw refusal
     const started = performance.now()
-    let committed: Committed
-    try {
-      committed = await this.#committer.commit(requests)
-    } catch (error) {
-      this.#disk.failed(error)
-      throw error
-    }
+    const committed = await this.#committer.commit(requests)
     this.#noteHeads(committed.states)
     const { counters } = this.#parts
     counters.commitSeconds.observe((performance.now() - started) / 1000)
@@ -254,16 +256,12 @@ export class Store implements EventStore {
     const dirty = [...streams.born()].filter((state) => state.syncedOffset < state.nextOffset && !state.damaged)
     if (dirty.length === 0 || this.#parts.health.refusal() !== undefined) return
     const ends = dirty.map((state) => state.nextOffset)
-    try {
-      const value = encodeSingle(SYNCED, this.#parts.counters.commits)
-      await meta.write([{ type: 'put', key: singleKey(SYNCED), value }], true)
-      dirty.forEach((state, at) => {
-        state.syncedOffset = ends[at] ?? 0
-        head.write(state.stream, { nextOffset: state.nextOffset, syncedOffset: state.syncedOffset })
-      })
-    } catch (error) {
-      this.#disk.failed(error)
-    }
+    const value = encodeSingle(SYNCED, this.#parts.counters.commits)
+    await meta.write([{ type: 'put', key: singleKey(SYNCED), value }], true)
+    dirty.forEach((state, at) => {
+      state.syncedOffset = ends[at] ?? 0
+      head.write(state.stream, { nextOffset: state.nextOffset, syncedOffset: state.syncedOffset })
+    })
   }
 
   offsets(): OffsetMap {
@@ -381,7 +379,7 @@ export class Store implements EventStore {
     await this.#queue.drained()
     await this.#upkeep.stop()
     await this.#disk.stop()
-    if (this.#parts.options.sync !== 'always') await this.#syncIfDirty()
+    if (this.#parts.options.sync !== 'always') await this.#syncIfDirty().catch(() => undefined)
     await blocks.close()
     await meta.close()
     head.close()

@@ -94,7 +94,63 @@ export const ExplainBody = Type.Object(
   { description: 'A query as for /api/v2/events/query; all but the text may be missing' },
 )
 
-export const ExplainReply = Type.Object({}, { description: 'What the query would do, found out without running it' })
+const Ends = Type.Object(
+  { from: Type.Optional(Type.String()), to: Type.Optional(Type.String()) },
+  { description: 'from is inclusive, to exclusive; absent is unbounded' },
+)
+
+const ExplainedBranch = Type.Object(
+  {
+    tags: Type.Array(Type.String(), { description: 'All of these tags' }),
+    appId: Type.Optional(Type.String()),
+    local: Type.Optional(Type.Literal(true, { description: 'Events of this node only' })),
+    time: Type.Optional(Ends),
+    key: Type.Optional(Ends),
+  },
+  { description: 'One way to match' },
+)
+
+const PlannedReads = exactly(
+  {
+    streams: integer('Streams that would be read'),
+    blocks: integer('Blocks that would be read'),
+    blocksSkipped: integer('Blocks within the bounds that cannot match'),
+    tailEvents: integer('Events not yet in blocks that would be looked at'),
+  },
+  'What the store would read, found out from the index alone',
+)
+
+export const ExplainReply = Type.Object(
+  {
+    query: Type.String({ description: 'The text as the parser understood it' }),
+    features: Type.Array(Type.String(), { description: 'Features that the query uses' }),
+    source: Type.Union([Type.Literal('events'), Type.Literal('array'), Type.Literal('pragma')]),
+    order: Order,
+    stopsEarly: Type.Boolean({ description: 'Whether it may end before the last event' }),
+    passThrough: Type.Boolean({ description: 'Whether events are copied to the answer as they are' }),
+    branches: Type.Union([Type.Array(ExplainedBranch), Type.Null()], {
+      description: 'Ways to match; null when they are known only when the query runs',
+    }),
+    operations: integer('Operations after the source'),
+    reads: Type.Union([PlannedReads, Type.Null()], {
+      description: 'null when no events are read, or it cannot be told',
+    }),
+  },
+  { description: 'What the query would do, found out without running it' },
+)
+
+/** A query that does not parse, with the place of the fault. */
+export const QueryErrorBody = exactly(
+  {
+    code: Type.String(),
+    message: Type.String({ description: 'With a drawing of the line' }),
+    line: Type.Optional(integer('From 1', 1)),
+    column: Type.Optional(integer('From 1, in characters', 1)),
+    offset: Type.Optional(integer('UTF-16 units from the beginning of the text')),
+    reason: Type.Optional(Type.String({ description: 'What would be right, or what is wrong' })),
+  },
+  'An error of the request; the place is there when the text of the query is at fault',
+)
 
 type StreamReplyBody = Static<typeof StreamReply>
 

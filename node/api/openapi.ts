@@ -1,5 +1,13 @@
 import type { TSchema } from '@sinclair/typebox'
-import { ErrorBody, ExplainBody, ExplainReply, HealthReply, ReadyReply, StreamsReply } from './additions.js'
+import {
+  ErrorBody,
+  ExplainBody,
+  ExplainReply,
+  HealthReply,
+  QueryErrorBody,
+  ReadyReply,
+  StreamsReply,
+} from './additions.js'
 
 /** A part of the document. */
 type Part = Readonly<Record<string, unknown>>
@@ -69,7 +77,7 @@ function paths(): Part {
         summary: 'What a query would do',
         security: LOCAL,
         requestBody: { required: true, content: { 'application/json': { schema: ExplainBody } } },
-        responses: { 200: reference('Explanation'), 400: reference('Error'), 418: reference('Error'), ...refusals() },
+        responses: { 200: reference('Explanation'), 400: json(QueryErrorBody), 418: reference('Error'), ...refusals() },
       },
     },
     '/api/millrace/v1/openapi.json': {

@@ -1,6 +1,8 @@
+import { AqlSyntaxError } from '../../aql/index.js'
 import { renderStreams } from './additions.js'
 import { readBody } from './body.js'
 import type { ApiContext } from './context.js'
+import { toErrorReply } from './errors.js'
 import { parseExplainRequest } from './event-requests.js'
 import { sendJson, sendText, type Exchange } from './exchange.js'
 import { openApiDocument } from './openapi.js'
@@ -45,8 +47,15 @@ async function sendStreams({ response, common }: Exchange, { options }: ApiConte
 async function explain({ request, response, common, holder, lease }: Exchange, context: ApiContext): Promise<void> {
   const { options, timers } = context
   const body = await readBody(request, { limitBytes: options.limits.bodyBytes, stallMs: timers.bodyStallMs }, lease)
-  const explanation = await options.explain(parseExplainRequest(body), holder?.appId ?? NO_APP)
-  sendJson(response, 200, JSON.stringify(explanation), common)
+  try {
+    const explanation = await options.explain(parseExplainRequest(body), holder?.appId ?? NO_APP)
+    sendJson(response, 200, JSON.stringify(explanation), common)
+  } catch (error) {
+    if (!(error instanceof AqlSyntaxError)) throw error
+    const { line, column, offset, reason } = error
+    const { status, code, message } = toErrorReply(error)
+    sendJson(response, status, JSON.stringify({ code, message, line, column, offset, reason }), common)
+  }
 }
 
 function sendOpenApi({ response, common }: Exchange, { options }: ApiContext): void {

@@ -124,6 +124,6 @@ export interface ApiOptions {
   /** Prometheus text format 0.0.4. */
   metrics(): string | Promise<string>
   streams(): Promise<readonly StreamStatus[]>
-  /** @returns JSON; the query's own errors are thrown */
+  /** @returns JSON that fits `ExplainReply`; the query's own errors are thrown */
   explain(request: ExplainRequest, appId: AppId): Promise<object>
 }

@@ -17,6 +17,19 @@ export interface ApiNode {
   readonly logged: { readonly level: string; readonly message: string }[]
 }
 
+/** What a query of no interest would do. */
+export const NOTHING_EXPLAINED = {
+  query: 'FROM allEvents',
+  features: [],
+  source: 'events',
+  order: 'asc',
+  stopsEarly: false,
+  passThrough: true,
+  branches: null,
+  operations: 0,
+  reads: null,
+} as const
+
 export const TEST_KEY = Buffer.alloc(32, 7)
 
 /** The API on a free port and on a socket in a temporary directory, before services in memory. */
@@ -48,7 +61,7 @@ export async function startApi(
     health: () => ({ ready: true, reasons: [] }),
     metrics: () => '# no metrics\n',
     streams: () => Promise.resolve([]),
-    explain: () => Promise.resolve({}),
+    explain: () => Promise.resolve(NOTHING_EXPLAINED),
     ...changes,
   })
   t.teardown(() => api.close())

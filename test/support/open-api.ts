@@ -1,0 +1,48 @@
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { ask, type AskOptions } from './ask.js'
+
+interface Described {
+  readonly responses: Readonly<
+    Record<string, { readonly content: Readonly<Record<string, { readonly schema: object }>> }>
+  >
+}
+
+/** The OpenAPI description of a node, held against what the node answers. */
+export class OpenApi {
+  readonly #url: string
+  readonly #components: object
+  readonly #paths: Readonly<Record<string, Readonly<Record<string, Described>>>>
+  readonly #ajv = new Ajv2020({ strict: false })
+
+  private constructor(url: string, components: object, paths: Record<string, Record<string, Described>>) {
+    this.#url = url
+    this.#components = components
+    this.#paths = paths
+  }
+
+  static async of(url: string): Promise<OpenApi> {
+    const { openapi, components, paths } = JSON.parse((await ask(url, '/api/millrace/v1/openapi.json')).text) as {
+      openapi: string
+      components: object
+      paths: Record<string, Record<string, Described>>
+    }
+    if (openapi !== '3.1.0') throw new Error(`OpenAPI ${openapi}`)
+    return new OpenApi(url, components, paths)
+  }
+
+  get paths(): readonly string[] {
+    return Object.keys(this.#paths)
+  }
+
+  /** @returns the answer, JSON parsed; throws when status, type or body are not as described */
+  async check(method: string, path: string, options: AskOptions = {}): Promise<unknown> {
+    const { status, headers, text } = await ask(this.#url, path, { method, ...options })
+    const type = (headers['content-type'] ?? '').split(';')[0] ?? ''
+    const schema = this.#paths[path]?.[method.toLowerCase()]?.responses[String(status)]?.content[type]?.schema
+    if (schema === undefined) throw new Error(`${method} ${path}: ${String(status)} ${type} is not described`)
+    const body: unknown = type === 'application/json' ? JSON.parse(text) : text
+    const validate = this.#ajv.compile({ ...schema, components: this.#components })
+    if (!validate(body)) throw new Error(`${method} ${path}: ${JSON.stringify(validate.errors)}: ${text}`)
+    return body
+  }
+}

@@ -87,7 +87,7 @@ async function answerStream(exchange: Exchange, api: ApiContext, ask: Ask): Prom
     const failure = await streamAnswer(response, answer, common, api.timers, gone.signal, () => {
       api.counters.readersCut += 1
     })
-    if (isInternal(failure) && !gone.signal.aborted) {
+    if (failure !== undefined && isInternal(failure) && !gone.signal.aborted) {
       api.options.logger.error({ err: failure }, 'a stream ended with an error')
     }
   } finally {

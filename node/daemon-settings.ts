@@ -1,41 +1,33 @@
+import type { AqlLimits } from '../aql/index.js'
 import type { TagSelection } from '../core/index.js'
-import type { Retention } from '../storage/index.js'
-import type { ListenAddress } from './api/index.js'
+import type { Retention, SyncMode } from '../storage/index.js'
+import type { AccessRules, ApiLimits, ListenAddress } from './api/index.js'
 
 /** What the daemon needs to know, all decided: `config` produces this shape. */
 export interface DaemonSettings {
+  /** Absolute path. */
+  readonly dataDirectory: string
   readonly api: {
     readonly listen: readonly ListenAddress[]
-    /** Path of the Unix socket; `null` puts it into the data directory. */
-    readonly socket: string | null
-    readonly apps: readonly string[]
-    readonly hosts: readonly string[]
-    readonly origins: readonly string[]
-    readonly limits: {
-      /** Bytes, as the next two. */
-      readonly body: number
-      readonly message: number
-      readonly memory: number
-      readonly query: QueryLimits
-    }
+    /** Absolute path of the Unix socket. */
+    readonly socket: string
+    readonly access: AccessRules
+    readonly limits: ApiLimits
   }
-  readonly data: string
-  readonly eventRouting: {
-    readonly routes: readonly RouteSettings[]
-    readonly streams: ReadonlyMap<string, Retention>
-  }
+  /** Bounds of one query. */
+  readonly query: AqlLimits
   readonly storage: {
-    readonly sync: 'always' | 'os' | { readonly intervalMs: number }
+    readonly sync: SyncMode
     readonly block: { readonly maxEvents: number; readonly maxBytes: number }
-    /** Milliseconds. */
-    readonly pruneInterval: number
-    /** Bytes, as the next three. */
-    readonly cache: number
-    readonly maxInFlight: number
-    readonly maxUnsealed: number
-    /** Kept free for opening the databases on a full disk. */
-    readonly reserve: number
+    readonly pruneIntervalMs: number
+    readonly cacheBytes: number
+    readonly maxInFlightBytes: number
+    readonly maxUnsealedBytes: number
   }
+  /** In the order in which they are tried. */
+  readonly routes: readonly RouteSettings[]
+  /** Limits by stream name; what is not named keeps everything. */
+  readonly retention: ReadonlyMap<string, Retention>
 }
 
 export interface RouteSettings {
@@ -43,14 +35,4 @@ export interface RouteSettings {
   readonly from: string
   readonly selection: TagSelection
   readonly into: string
-}
-
-/** Bounds of one query; beyond them it is refused. */
-export interface QueryLimits {
-  /** Bytes of the text. */
-  readonly text: number
-  readonly nesting: number
-  readonly operands: number
-  readonly branches: number
-  readonly values: number
 }

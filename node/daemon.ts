@@ -1,12 +1,11 @@
-import { join, resolve } from 'node:path'
-import { explainQuery, prepareQuery, type AqlLimits } from '../aql/index.js'
+import { join } from 'node:path'
+import { explainQuery, prepareQuery } from '../aql/index.js'
 import { systemClock, type Clock } from '../core/index.js'
 import { DataDirectory, openStore, type Store } from '../storage/index.js'
 import {
   createApi,
   openTokenKeys,
   SignedTokens,
-  type AccessRules,
   type Api,
   type ApiLogger,
   type ExplainRequest,
@@ -19,6 +18,9 @@ import { renderMetrics } from './metrics.js'
 
 /** The topic of a node without a swarm. */
 const LOCAL_TOPIC = 'default-topic'
+
+/** Room that lets both databases be opened on a full disk: with 4 MiB opening failed, with 8 it worked. */
+const RESERVE_BYTES = 16 * 1024 * 1024
 
 /** What the daemon writes to the log; pino fits. */
 export interface DaemonLogger extends ApiLogger {
@@ -73,11 +75,11 @@ export class Daemon implements AsyncDisposable {
   async reload(settings: DaemonSettings): Promise<readonly string[]> {
     const { store, events, api } = this.#parts
     events.setRouter(await makeRouter(store, settings))
-    store.setRetention(settings.eventRouting.streams)
-    api.setAccess(accessRules(settings))
+    store.setRetention(settings.retention)
+    api.setAccess(settings.api.access)
     const waiting = needRestart(this.#settings, settings)
-    this.#settings = { ...this.#settings, eventRouting: settings.eventRouting }
-    this.#logger.info({ routes: settings.eventRouting.routes.length, waiting }, 'settings reloaded')
+    this.#settings = { ...this.#settings, routes: settings.routes, retention: settings.retention }
+    this.#logger.info({ routes: settings.routes.length, waiting }, 'settings reloaded')
     return waiting
   }
 
@@ -105,7 +107,7 @@ interface Parts {
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { settings, logger, clock = systemClock } = options
-  const directory = await DataDirectory.open(resolve(settings.data))
+  const directory = await DataDirectory.open(settings.dataDirectory)
   try {
     const store = await openNodeStore(directory, settings, logger, clock)
     try {
@@ -113,7 +115,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         store,
         router: await makeRouter(store, settings),
         clock,
-        limits: aqlLimits(settings),
+        limits: settings.query,
         onAnswerError: (error) => {
           logger.error({ err: error }, 'an answer ended with an error')
         },
@@ -143,29 +145,22 @@ async function openNodeStore(
   logger: DaemonLogger,
   clock: Clock,
 ): Promise<Store> {
-  const { sync, block, pruneInterval, cache, maxInFlight, maxUnsealed, reserve } = settings.storage
   const store = await openStore({
     directory,
     topic: LOCAL_TOPIC,
     clock,
     logger,
-    sync,
-    block,
-    pruneIntervalMs: pruneInterval,
-    cacheBytes: cache,
-    maxInFlightBytes: maxInFlight,
-    maxUnsealedBytes: maxUnsealed,
-    reserveBytes: reserve,
+    ...settings.storage,
+    reserveBytes: RESERVE_BYTES,
   })
-  store.setRetention(settings.eventRouting.streams)
+  store.setRetention(settings.retention)
   return store
 }
 
 /** Streams get their numbers in the order of the routes that name them first. */
 async function makeRouter(store: Store, settings: DaemonSettings): Promise<Router> {
-  const { routes, streams } = settings.eventRouting
-  const names = new Set(routes.map(({ into }) => into))
-  const numbers = await store.registerStreams([...names, ...streams.keys()].filter((name) => names.has(name)))
+  const { routes } = settings
+  const numbers = await store.registerStreams([...new Set(routes.map(({ into }) => into))])
   return new Router(
     routes.map(({ from, selection, into }: RouteSettings) => ({
       from: selection,
@@ -187,12 +182,11 @@ interface ApiParts {
 async function openApi({ options, directory, store, events, clock }: ApiParts): Promise<Api> {
   const { settings, logger, version } = options
   const started = clock.monotonicMs()
-  const { body, message, memory } = settings.api.limits
   return createApi({
     listen: settings.api.listen,
-    socket: settings.api.socket ?? join(directory.path, 'api.sock'),
-    access: accessRules(settings),
-    limits: { bodyBytes: body, messageBytes: message, memoryBytes: memory },
+    socket: settings.api.socket,
+    access: settings.api.access,
+    limits: settings.api.limits,
     nodeId: store.nodeId,
     version,
     clock,
@@ -211,21 +205,6 @@ async function openApi({ options, directory, store, events, clock }: ApiParts): 
 function healthOf(store: Store): Health {
   const { writable, problems } = store.health
   return { ready: writable, reasons: problems }
-}
-
-function aqlLimits({ api }: DaemonSettings): AqlLimits {
-  const { text, nesting, operands, branches, values } = api.limits.query
-  return {
-    maxTextBytes: text,
-    maxNesting: nesting,
-    maxOperands: operands,
-    maxBranches: branches,
-    maxValues: values,
-  }
-}
-
-function accessRules({ api: { apps, hosts, origins } }: DaemonSettings): AccessRules {
-  return { apps, hosts, origins }
 }
 
 /** What the query would do, and what of the store it would touch. */
@@ -252,7 +231,8 @@ function needRestart(old: DaemonSettings, next: DaemonSettings): readonly string
     ['api.listen', ({ api }) => api.listen],
     ['api.socket', ({ api }) => api.socket],
     ['api.limits', ({ api }) => api.limits],
-    ['data', ({ data }) => resolve(data)],
+    ['data', ({ dataDirectory }) => dataDirectory],
+    ['api.limits.query', ({ query }) => query],
     ['storage', ({ storage }) => storage],
   ]
   return fixed.filter(([, pick]) => JSON.stringify(pick(old)) !== JSON.stringify(pick(next))).map(([name]) => name)

@@ -2,43 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { startDaemon, type Daemon, type DaemonSettings } from '../../node/index.js'
+import { KEEP_EVERYTHING } from '../../storage/index.js'
+import { startDaemon, type Daemon } from '../../node/index.js'
+import { daemonSettings, silentLogger } from '../support/daemon-settings.js'
 
 type Json = Record<string, unknown>
-
-function settingsFor(data: string, changes: Partial<DaemonSettings['eventRouting']> = {}): DaemonSettings {
-  return {
-    data,
-    api: {
-      listen: [{ host: '127.0.0.1', port: 0 }],
-      socket: null,
-      apps: [],
-      hosts: [],
-      origins: [],
-      limits: {
-        body: 2 ** 27,
-        message: 2 ** 27,
-        memory: 2 ** 28,
-        query: { text: 2 ** 18, nesting: 200, operands: 20_000, branches: 4096, values: 1_000_000 },
-      },
-    },
-    eventRouting: { routes: [], streams: new Map(), ...changes },
-    storage: {
-      sync: 'os',
-      block: { maxEvents: 8, maxBytes: 2 ** 18 },
-      pruneInterval: 60_000,
-      cache: 2 ** 25,
-      maxInFlight: 2 ** 26,
-      maxUnsealed: 2 ** 26,
-      reserve: 2 ** 20,
-    },
-  }
-}
-
-const silent = { debug: noLog, info: noLog, warn: noLog, error: noLog }
-function noLog(): void {
-  // Tests look at behaviour, not at the log.
-}
 
 /** A client with a token. */
 class Client {
@@ -115,7 +83,7 @@ async function take(source: AsyncGenerator<Json>, count: number): Promise<Json[]
 
 void t.test('what was published can be asked for, also after a restart', async (t) => {
   const data = await withDirectory(t)
-  const daemon = await startDaemon({ settings: settingsFor(data), logger: silent, version: '0.0.0' })
+  const daemon = await startDaemon({ settings: daemonSettings(data), logger: silentLogger, version: '0.0.0' })
   const client = await Client.of(daemon)
   const expected: number[] = []
   for (let batch = 0; batch < 10; batch++) {
@@ -129,7 +97,7 @@ void t.test('what was published can be asked for, also after a restart', async (
   t.same(payloads(await client.query("FEATURES(aggregate) FROM 'a' AGGREGATE SUM(1)")), [20])
   await daemon.close()
 
-  const again = await startDaemon({ settings: settingsFor(data), logger: silent, version: '0.0.0' })
+  const again = await startDaemon({ settings: daemonSettings(data), logger: silentLogger, version: '0.0.0' })
   t.teardown(() => again.close())
   const client2 = await Client.of(again)
   t.same(await client2.query('FROM allEvents'), before)
@@ -142,7 +110,7 @@ void t.test(
   'a subscription delivers the past, the offsets and then what comes, in order and without gap',
   async (t) => {
     const data = await withDirectory(t)
-    const daemon = await startDaemon({ settings: settingsFor(data), logger: silent, version: '0.0.0' })
+    const daemon = await startDaemon({ settings: daemonSettings(data), logger: silentLogger, version: '0.0.0' })
     t.teardown(() => daemon.close())
     const client = await Client.of(daemon)
     for (let at = 0; at < 20; at++) await client.publish([['a'], at])
@@ -161,7 +129,7 @@ void t.test(
 
 void t.test('an aggregating subscription takes its old value back when a new one comes', async (t) => {
   const data = await withDirectory(t)
-  const daemon = await startDaemon({ settings: settingsFor(data), logger: silent, version: '0.0.0' })
+  const daemon = await startDaemon({ settings: daemonSettings(data), logger: silentLogger, version: '0.0.0' })
   t.teardown(() => daemon.close())
   const client = await Client.of(daemon)
   await client.publish([['a'], 1], [['a'], 2])
@@ -189,7 +157,11 @@ void t.test(
   async (t) => {
     const data = await withDirectory(t)
     const routes = [{ from: "'b'", selection: { kind: 'tags' as const, anyOf: new Set(['b']) }, into: 'other' }]
-    const daemon = await startDaemon({ settings: settingsFor(data, { routes }), logger: silent, version: '0.0.0' })
+    const daemon = await startDaemon({
+      settings: daemonSettings(data, { routes }),
+      logger: silentLogger,
+      version: '0.0.0',
+    })
     t.teardown(() => daemon.close())
     const client = await Client.of(daemon)
     const [a, b] = await client.publish([['a', 'x'], 0], [['b', 'x'], 1])
@@ -223,5 +195,35 @@ void t.test(
     t.same(all, [
       { type: 'timeTravel', newStart: { lamport: a?.['lamport'], stream: a?.['stream'], offset: a?.['offset'] } },
     ])
+  },
+)
+
+void t.test(
+  'limits prune whole blocks and leave the newest, and a reload applies routes without a break',
+  async (t) => {
+    const data = await withDirectory(t)
+    const all = { kind: 'all' as const }
+    const daemon = await startDaemon({ settings: daemonSettings(data), logger: silentLogger, version: '0.0.0' })
+    t.teardown(() => daemon.close())
+    const client = await Client.of(daemon)
+    const rows = client.follow('/events/subscribe', { query: 'FROM allEvents' })
+    await client.publish([['a'], 'before'])
+    t.same(payloads(await take(rows, 2)).length, 1)
+    await daemon.reload(
+      daemonSettings(data, {
+        routes: [{ from: 'allEvents', selection: all, into: 'short' }],
+        retention: new Map([['short', { ...KEEP_EVERYTHING, maxEvents: 10 }]]),
+      }),
+    )
+    for (let at = 0; at < 100; at++) await client.publish([['a'], at])
+    t.equal(payloads(await take(rows, 100)).length, 100, 'the open subscription goes on over the reload')
+    let left: unknown[] = []
+    do {
+      left = payloads(await client.query('FROM allEvents')).slice(1)
+    } while (left.length > 20)
+    t.ok(left.length >= 10, 'at least what the limit keeps is there')
+    t.equal(left.at(-1), 99)
+    t.equal(left.length, 100 - Number(left[0]), 'what is left is one run')
+    await rows.return(undefined)
   },
 )

@@ -1,48 +1,23 @@
 import t from 'tap'
-import { startDaemon, type DaemonSettings } from '../../node/index.js'
+import { startDaemon } from '../../node/index.js'
 import { startApi } from '../node/support/api-node.js'
 import { ask } from '../support/ask.js'
+import { daemonSettings, silentLogger } from '../support/daemon-settings.js'
 import { httpVectors, runHttpVector, vectorVariables } from '../support/http-vectors.js'
 import { OpenApi } from '../support/open-api.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const ORIGINS = ['http://app.local']
 
-function settingsFor(data: string): DaemonSettings {
-  return {
-    data,
-    api: {
-      listen: [{ host: '127.0.0.1', port: 0 }],
-      socket: null,
-      apps: [],
-      hosts: [],
-      origins: ORIGINS,
-      limits: {
-        body: 2 ** 27,
-        message: 2 ** 27,
-        memory: 2 ** 28,
-        query: { text: 2 ** 18, nesting: 200, operands: 20_000, branches: 4096, values: 1_000_000 },
-      },
-    },
-    eventRouting: { routes: [], streams: new Map() },
-    storage: {
-      sync: 'os',
-      block: { maxEvents: 8, maxBytes: 2 ** 18 },
-      pruneInterval: 60_000,
-      cache: 2 ** 25,
-      maxInFlight: 2 ** 26,
-      maxUnsealed: 2 ** 26,
-      reserve: 2 ** 20,
-    },
-  }
-}
-
 /** A whole node on a free port. */
 async function startNode(t: { teardown: (work: () => unknown) => void }): Promise<string> {
   const data = temporaryDirectory(t)
-  const noLog = (): void => undefined
-  const logger = { debug: noLog, info: noLog, warn: noLog, error: noLog }
-  const daemon = await startDaemon({ settings: settingsFor(data), logger, version: '0.1.0' })
+  const settings = daemonSettings(data)
+  const daemon = await startDaemon({
+    settings: { ...settings, api: { ...settings.api, access: { apps: [], hosts: [], origins: ORIGINS } } },
+    logger: silentLogger,
+    version: '0.1.0',
+  })
   // tap tears down in reverse order: the daemon ends before its directory goes.
   t.teardown(() => daemon.close())
   return String(daemon.addresses.api[0])

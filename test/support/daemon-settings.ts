@@ -1,0 +1,35 @@
+import { join } from 'node:path'
+import { DEFAULT_AQL_LIMITS } from '../../aql/index.js'
+import type { DaemonLogger, DaemonSettings } from '../../node/index.js'
+
+/** Settings of a node for tests: any free port, small blocks, no waiting for the disk. */
+export function daemonSettings(data: string, changes: Partial<DaemonSettings> = {}): DaemonSettings {
+  return {
+    dataDirectory: data,
+    api: {
+      listen: [{ host: '127.0.0.1', port: 0 }],
+      socket: join(data, 'api.sock'),
+      access: { apps: [], hosts: [], origins: [] },
+      limits: { bodyBytes: 2 ** 27, messageBytes: 2 ** 27, memoryBytes: 2 ** 28 },
+    },
+    query: DEFAULT_AQL_LIMITS,
+    storage: {
+      sync: 'os',
+      block: { maxEvents: 8, maxBytes: 2 ** 18 },
+      pruneIntervalMs: 60_000,
+      cacheBytes: 2 ** 25,
+      maxInFlightBytes: 2 ** 26,
+      maxUnsealedBytes: 2 ** 26,
+    },
+    routes: [],
+    retention: new Map(),
+    ...changes,
+  }
+}
+
+/** For tests that look at behaviour, not at the log. */
+export const silentLogger: DaemonLogger = { debug: noLog, info: noLog, warn: noLog, error: noLog }
+
+function noLog(): void {
+  // Nothing is written.
+}

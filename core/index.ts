@@ -5,6 +5,7 @@ export { AbortedError, MillraceError, type ErrorCode } from './errors.js'
 export { EventBatch, LineEvent, type EventBatchParts } from './event-batch.js'
 export { LINE_TRAILER, LINE_TRAILER_LENGTH, parseLineHeader, renderLineHeader, type LineHeader } from './event-line.js'
 export type { EventKey, NewEvent, Publication, StoredEvent } from './event.js'
+export { nearestWord } from './nearest-word.js'
 export { offsetMapToJson, OffsetError, parseOffsetMap, type OffsetMap } from './offset-map.js'
 export type { EventOrder, EventReader, ReadRequest } from './read.js'
 export {

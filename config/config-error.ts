@@ -1,0 +1,18 @@
+import { MillraceError } from '../core/index.js'
+import { renderProblem, type Problem } from './problem.js'
+
+/** The configuration holds values that are refused; `problems` lists all of them. */
+export class ConfigError extends MillraceError {
+  readonly code = 'ERR_CONFIG_INVALID'
+  readonly problems: readonly Problem[]
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(renderProblem).join('\n'))
+    this.problems = problems
+  }
+}
+
+/** The configuration file cannot be read at all. */
+export class ConfigUnreadableError extends MillraceError {
+  readonly code = 'ERR_CONFIG_UNREADABLE'
+}

@@ -1,0 +1,32 @@
+import { nearestWord } from '../core/index.js'
+import type { WrittenPlace } from './layer.js'
+import { problemAt, type Problem } from './problem.js'
+import type { Settings } from './settings.js'
+
+/** Where a setting, given by its path, was written; `undefined` for defaults. */
+export type Written = (path: string) => WrittenPlace | undefined
+
+/** What is wrong only with several settings together. */
+export function crossCheck({ api }: Settings, written: Written): Problem[] {
+  const { bodyBytes, messageBytes, memoryBytes } = api.limits
+  if (memoryBytes >= Math.max(bodyBytes, messageBytes)) return []
+  const place = ['memory', 'message', 'body'].map((key) => written(`api.limits.${key}`)).find((at) => at !== undefined)
+  if (place === undefined) return []
+  const reason = 'api.limits.memory is less than the largest single request, which could never be let in'
+  return [problemAt(place.source, place.start, place.end, reason, 'raise memory, or lower body and message')]
+}
+
+/** Limits that act on nothing, since no route leads to their stream. */
+export function unfedStreams(
+  { routes, retention }: Settings,
+  placeOf: (stream: string) => WrittenPlace | undefined,
+): Problem[] {
+  const fed = new Set(routes.map(({ into }) => into))
+  return [...retention.keys()].flatMap((stream) => {
+    const place = placeOf(stream)
+    if (fed.has(stream) || place === undefined) return []
+    const nearest = nearestWord(stream, fed)
+    const mend = nearest === undefined ? 'add a route, or remove the limits' : `did you mean '${nearest}'?`
+    return [problemAt(place.source, place.start, place.end, `no route leads to the stream '${stream}'`, mend)]
+  })
+}

@@ -404,7 +404,7 @@ t.test('requests of the wrong shape name the fault and its place', async (t) => 
     'ERR_INTERNAL',
     'Internal server error.',
   ])
-  t.match(node.logged, [{ level: 'error' }], 'only the defect is logged')
+  t.same(node.logged, [{ level: 'error', message: 'request failed' }], 'only the defect is logged')
 })
 
 t.test('bodies beyond the limit are refused while they come in', async (t) => {
@@ -467,6 +467,7 @@ t.test('a stream is copied as it is, and stays alive in silence', async (t) => {
     [200, ['{"n":1}', '{"type":"diagnostic","severity":"error","message":"Service overloaded. the disk is gone"}']],
   )
   t.equal(failed.headers['transfer-encoding'], 'chunked')
+  t.same(node.logged, [], 'nothing of this is a defect')
 })
 
 t.test('a client that leaves ends its stream', async (t) => {

@@ -23,7 +23,9 @@ async function startNode(t: { teardown: (work: () => unknown) => void }): Promis
   return String(daemon.addresses.api[0])
 }
 
-async function runAll(t: Pick<typeof import('tap').t, 'same'>, url: string): Promise<void> {
+type Tap = Pick<typeof t, 'same'>
+
+async function runAll(t: Tap, url: string): Promise<void> {
   const variables = await vectorVariables(url)
   for (const vector of httpVectors()) {
     t.same(await runHttpVector(url, vector, variables), [], `${vector.id}: ${vector.title}`)

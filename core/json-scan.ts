@@ -58,8 +58,7 @@ export class JsonScanner {
   readonly end: number
   /** Next byte to look at. */
   at: number
-  /** Whether white space was passed over since the caller last cleared this. */
-  sawSpace = false
+  #sawSpace = false
 
   constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
     this.bytes = bytes
@@ -82,7 +81,7 @@ export class JsonScanner {
       at++
     }
     if (at !== this.at) {
-      this.sawSpace = true
+      this.#sawSpace = true
       this.at = at
     }
     return at < end ? (bytes[at] as number) : -1
@@ -158,6 +157,13 @@ export class JsonScanner {
     const first = this.peek()
     if (first === OPEN_OBJECT || first === OPEN_ARRAY) this.#skipContainer(maxDepth)
     else this.#skipScalar(first)
+  }
+
+  /** As {@link skipValue}; says whether there was white space outside strings. */
+  skipValueNotingSpace(maxDepth = MAX_JSON_DEPTH): boolean {
+    this.#sawSpace = false
+    this.skipValue(maxDepth)
+    return this.#sawSpace
   }
 
   #skipContainer(maxDepth: number): void {

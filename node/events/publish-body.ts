@@ -115,10 +115,9 @@ function readTag(scanner: JsonScanner): string {
 
 function readPayload(scanner: JsonScanner): Uint8Array {
   const start = scanner.at
-  scanner.sawSpace = false
-  scanner.skipValue(MAX_PAYLOAD_DEPTH)
+  const sawSpace = scanner.skipValueNotingSpace(MAX_PAYLOAD_DEPTH)
   const end = scanner.at
-  const payload = scanner.sawSpace ? compactJson(scanner.bytes, start, end) : scanner.bytes.subarray(start, end)
+  const payload = sawSpace ? compactJson(scanner.bytes, start, end) : scanner.bytes.subarray(start, end)
   if (payload.length > MAX_PAYLOAD_BYTES) throw new EventTooLargeError(payload.length, MAX_PAYLOAD_BYTES)
   return payload
 }

@@ -10,8 +10,7 @@ export async function* answerSubscription(
 ): AsyncGenerator<Buffer> {
   for await (const stretch of followEvents(input)) {
     yield* query.passThrough ? copied(stretch) : computed(live, stretch)
-    if (live.done) return
-    if (stretch.kind === 'past') yield Buffer.from(endOfPast(live) + offsetsLine(stretch.upTo))
+    if (!live.done && stretch.kind === 'past') yield Buffer.from(endOfPast(live) + offsetsLine(stretch.upTo))
     if (live.done) return
   }
 }

@@ -236,7 +236,9 @@ export class ExprCompiler {
 
   #chain(first: Expr, rest: readonly Link[]): Evaluate {
     const head = this.compile(first)
-    const links = rest.map(({ op, operand }) => ({ op, operand: this.compile(operand) }))
+    const links: { readonly op: BinaryOp; readonly operand: Evaluate }[] = []
+    // A plain loop: chains inside chains go deep, and callbacks would cost stack.
+    for (const { op, operand } of rest) links.push({ op, operand: this.compile(operand) })
     const [only] = links
     if (only !== undefined && links.length === 1) return compilePair(head, only.op, only.operand)
     return only?.op === '??' ? firstDefined([head, ...links.map((link) => link.operand)]) : foldLinks(head, links)

@@ -1,5 +1,5 @@
 import type { EventOrder } from '../core/index.js'
-import type { Expr, Item, Operation, Query, Source, TagExpr } from './ast.js'
+import type { Item, Operation, Query, Source, TagExpr } from './ast.js'
 import { AggregatorTable, type AggregatorSpec } from './aggregator-table.js'
 import { ExprCompiler, type Evaluate } from './compile-expr.js'
 import { childrenOf } from './features.js'
@@ -127,10 +127,11 @@ function hasPreference(operation: CompiledOperation): operation is CompiledAggre
 
 function weigh(operation: Operation): number {
   if (operation.kind === 'limit') return 1
-  if (operation.kind === 'select') return operation.items.reduce((sum, item) => sum + weighExpr(item.expr), 1)
-  return weighExpr(operation.expr)
-}
-
-function weighExpr(expr: Expr): number {
-  return childrenOf(expr).reduce((sum, child) => sum + weighExpr(child), 1)
+  const exprs = operation.kind === 'select' ? operation.items.map((item) => item.expr) : [operation.expr]
+  let weight = 1
+  for (let expr = exprs.pop(); expr !== undefined; expr = exprs.pop()) {
+    weight += 1
+    for (const child of childrenOf(expr)) exprs.push(child)
+  }
+  return weight
 }

@@ -34,7 +34,7 @@ export class LivePipeline implements LiveQuery {
   constructor(query: CompiledQuery, world: World, selection: TagSelection, past: readonly StoredEvent[]) {
     this.selection = selection
     this.#past = past
-    this.#pipeline = new Pipeline(query, new Scope(world, undefined), undefined, this.#sink)
+    this.#pipeline = new Pipeline(query, new Scope(world, undefined), undefined, this.#sink, true)
   }
 
   feed(event: StoredEvent): readonly Row[] {

@@ -181,12 +181,16 @@ class FormBuilder {
 /** Branches without supersets of one another, in order of arrival. */
 class Disjunction {
   readonly #maxBranches: number
-  readonly #branches = new Set<AtomSet>()
-  /** Branches by one of their atoms, the rarest so far: whatever absorbs or equals a set has all atoms in that set. */
+  /** By the text of their numbers, so that equal ones are found at once. */
+  readonly #branches = new Map<string, AtomSet>()
+  /** Branches by one of their atoms, the rarest so far: whatever absorbs a set has all its atoms in that set. */
   readonly #byRarest = new Map<number, Set<AtomSet>>()
   readonly #rarest = new Map<AtomSet, number>()
-  /** Branches by each of their atoms, to find those that a new one absorbs. */
-  readonly #byAtom = new Map<number, Set<AtomSet>>()
+  /** Branches by each of their atoms, to find those that a new one absorbs; made when first needed. */
+  #byAtom: Map<number, Set<AtomSet>> | undefined
+  /** Only shorter branches can absorb, only longer ones be absorbed: mostly all are of one length. */
+  #shortest = Infinity
+  #longest = 0
   #all = false
   #cells = 0
 
@@ -196,25 +200,30 @@ class Disjunction {
 
   *branches(): Generator<AtomSet> {
     if (this.#all) yield []
-    else yield* this.#branches
+    else yield* this.#branches.values()
   }
 
   add(branch: AtomSet): void {
     const [first] = branch
     if (first === undefined) this.#all = true
-    if (first === undefined || this.#all || this.#isAbsorbed(branch)) return
+    if (first === undefined || this.#all) return
+    const key = branch.join()
+    if (this.#branches.has(key) || this.#isAbsorbed(branch)) return
     this.#dropSupersets(branch)
-    this.#branches.add(branch)
+    this.#branches.set(key, branch)
     const sizeOf = (atom: number) => this.#byRarest.get(atom)?.size ?? 0
     const rarest = branch.reduce((best, atom) => (sizeOf(atom) < sizeOf(best) ? atom : best), first)
     register(this.#byRarest, rarest, branch)
     this.#rarest.set(branch, rarest)
-    for (const atom of branch) register(this.#byAtom, atom, branch)
+    if (this.#byAtom !== undefined) for (const atom of branch) register(this.#byAtom, atom, branch)
+    this.#shortest = Math.min(this.#shortest, branch.length)
+    this.#longest = Math.max(this.#longest, branch.length)
     this.#cells += branch.length
     if (this.#branches.size > this.#maxBranches || this.#cells > MAX_CELLS) throw tooComplex()
   }
 
   #isAbsorbed(branch: AtomSet): boolean {
+    if (this.#shortest >= branch.length) return false
     for (const atom of branch) {
       for (const known of this.#byRarest.get(atom) ?? []) if (isSubset(known, branch)) return true
     }
@@ -222,19 +231,27 @@ class Disjunction {
   }
 
   #dropSupersets(branch: AtomSet): void {
+    if (this.#longest <= branch.length) return
+    const byAtom = (this.#byAtom ??= this.#indexByAtom())
     let rarest: ReadonlySet<AtomSet> | undefined
     for (const atom of branch) {
-      const holders = this.#byAtom.get(atom)
+      const holders = byAtom.get(atom)
       if (holders === undefined) return
       if (rarest === undefined || holders.size < rarest.size) rarest = holders
     }
-    for (const known of [...(rarest ?? [])]) if (isSubset(branch, known)) this.#drop(known)
+    for (const known of [...(rarest ?? [])]) if (isSubset(branch, known)) this.#drop(known, byAtom)
   }
 
-  #drop(branch: AtomSet): void {
-    this.#branches.delete(branch)
+  #indexByAtom(): Map<number, Set<AtomSet>> {
+    const byAtom = new Map<number, Set<AtomSet>>()
+    for (const branch of this.#branches.values()) for (const atom of branch) register(byAtom, atom, branch)
+    return byAtom
+  }
+
+  #drop(branch: AtomSet, byAtom: Map<number, Set<AtomSet>>): void {
+    this.#branches.delete(branch.join())
     this.#cells -= branch.length
-    for (const atom of branch) this.#byAtom.get(atom)?.delete(branch)
+    for (const atom of branch) byAtom.get(atom)?.delete(branch)
     this.#byRarest.get(this.#rarest.get(branch) ?? -1)?.delete(branch)
     this.#rarest.delete(branch)
   }
@@ -257,8 +274,19 @@ function isSubset(small: AtomSet, big: AtomSet): boolean {
   return true
 }
 
+/** Both are in rising order, and so is the result; atoms of both occur once. */
 function mergeSorted(a: AtomSet, b: AtomSet): AtomSet {
-  return [...new Set([...a, ...b])].sort((x, y) => x - y)
+  const merged: number[] = []
+  let left = 0
+  let right = 0
+  while (left < a.length || right < b.length) {
+    const x = a[left] ?? Infinity
+    const y = b[right] ?? Infinity
+    merged.push(Math.min(x, y))
+    if (x <= y) left++
+    if (y <= x) right++
+  }
+  return merged
 }
 
 function intersect<T>(a: Range<T>, b: Range<T>, compare: (x: T, y: T) => number): Range<T> {

@@ -9,7 +9,7 @@ import { booleanValue, failure, typeName, type Failure, type Result, type Value 
 export type Operator = (left: Value, right: Value, scope: Scope) => Result
 
 /** Characters of two compared texts that count as one cell. */
-const COMPARED_PER_CELL = 64
+const COMPARED_PER_CELL = 8
 
 /** Order of two values of one type; `undefined` when there is none. */
 export function compareValues(left: Value, right: Value): number | undefined {

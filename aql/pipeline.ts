@@ -67,6 +67,7 @@ export class Pipeline {
   work = 0
   readonly #operations: readonly CompiledOperation[]
   readonly #sink: Sink
+  readonly #live: boolean
   readonly #order: EventOrder | undefined
   readonly #frames: Frame[] = []
   readonly #remaining = new Map<number, number>()
@@ -74,8 +75,12 @@ export class Pipeline {
   /** The next stage to be told that the input has ended. */
   #ending = Infinity
 
-  /** @param order in which inputs come, if they are events in a known order */
-  constructor(query: CompiledQuery, scope: Scope, order: EventOrder | undefined, sink: Sink) {
+  /**
+   * @param order in which inputs come, if they are events in a known order
+   * @param live for subscriptions: the input ends several times, results are taken back when they change, nothing pauses
+   */
+  constructor(query: CompiledQuery, scope: Scope, order: EventOrder | undefined, sink: Sink, live = false) {
+    this.#live = live
     this.scope = scope
     this.#operations = query.operations
     this.#order = order
@@ -102,13 +107,13 @@ export class Pipeline {
   /** Puts an input in front of the first operation and does what can be done at once. Only when idle. */
   feed(input: Value): Progress {
     const pending = this.#run(0, input, false)
-    return pending ?? (this.#frames.length === 0 ? 'idle' : this.advance(false))
+    return pending ?? (this.#frames.length === 0 ? 'idle' : this.advance(!this.#live))
   }
 
   /** Tells the operations that there is no more input (for now). Only when idle. */
   end(): Progress {
     this.#ending = 0
-    return this.advance(false)
+    return this.advance(!this.#live)
   }
 
   /** @param mayPause whether to return before everything is done */
@@ -314,10 +319,12 @@ export class Pipeline {
       return undefined
     }
     state.previousFailure = undefined
-    const json = jsonText(result) ?? ''
     const before = state.previous
-    if (before?.json === json) return undefined
-    state.previous = { value: result, json }
+    if (this.#live) {
+      const json = jsonText(result) ?? ''
+      if (before?.json === json) return undefined
+      state.previous = { value: result, json }
+    }
     this.#frames.push({ kind: 'values', stage: stage + 1, values: [result], anti: false, next: 0 })
     if (before !== undefined) {
       this.#frames.push({ kind: 'values', stage: stage + 1, values: [before.value], anti: true, next: 0 })

@@ -122,7 +122,11 @@ class Prepared implements PreparedQuery {
   run(input: RunInput): AsyncGenerator<Row[], RunOutcome> {
     const store = this.#pragmaStore
     const privately = store === undefined ? input : { ...input, reader: store, nodeId: PRAGMA_NODE_ID }
-    const selector = (tags: TagExpr) => this.#trySelect(tags)
+    const { source } = this.#query
+    const selector = (tags: TagExpr) =>
+      this.selection !== undefined && source.kind === 'events' && source.tags === tags
+        ? this.selection
+        : this.#trySelect(tags)
     return new QueryRun(this.#query, { limits: this.#limits }, selector, privately).rows()
   }
 

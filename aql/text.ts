@@ -5,6 +5,12 @@ import type { ObjectMember, Value } from './value.js'
 /** Nesting that the JSON of a value may have; payloads have at most 124. */
 const MAX_DEPTH = 500
 
+/** Values in one row: those of the greatest sub-query and some more. Keeps the time to write it in bounds. */
+const MAX_VALUES = 1_100_000
+
+/** Arrays and objects in one row; they take longer to write than plain values. */
+const MAX_CONTAINERS = 300_000
+
 /** Characters of one row. Shared parts (`LET b := [a, a]`) can print exponentially longer than what they hold. */
 const MAX_JSON = 16 * 1024 * 1024
 
@@ -77,43 +83,46 @@ function withPoint(text: string): string {
   return /^-?\d+$/.test(text) ? `${text}.0` : text
 }
 
-/** Collects pieces of text up to the limit. */
+/** Adds up text within the limits. */
 class JsonWriter {
-  #length = 0
-  readonly #pieces: string[] = []
+  #text = ''
+  #values = 0
+  #containers = 0
 
   write(value: Value): string | undefined {
-    return this.#value(value, 0) ? this.#pieces.join('') : undefined
-  }
-
-  #put(text: string): boolean {
-    this.#length += text.length
-    this.#pieces.push(text)
-    return this.#length <= MAX_JSON
+    return this.#value(value, 0) ? this.#text : undefined
   }
 
   #value(value: Value, depth: number): boolean {
-    if (isScalar(value)) return this.#put(scalarJson(value))
-    if (depth > MAX_DEPTH) return false
-    return value.kind === 'array' ? this.#array(value.data, depth) : this.#object(value.data, depth)
+    if (isScalar(value)) this.#text += scalarJson(value)
+    else {
+      if (depth > MAX_DEPTH || ++this.#containers > MAX_CONTAINERS) return false
+      const written = value.kind === 'array' ? this.#array(value.data, depth) : this.#object(value.data, depth)
+      if (!written) return false
+    }
+    return ++this.#values <= MAX_VALUES && this.#text.length <= MAX_JSON
   }
 
   #array(items: readonly Value[], depth: number): boolean {
-    if (!this.#put('[')) return false
-    for (const [nth, item] of items.entries()) {
-      if (nth > 0 && !this.#put(',')) return false
+    let separator = '['
+    for (const item of items) {
+      this.#text += separator
       if (!this.#value(item, depth + 1)) return false
+      separator = ','
     }
-    return this.#put(']')
+    this.#text += items.length === 0 ? '[]' : ']'
+    return true
   }
 
   #object(members: readonly ObjectMember[], depth: number): boolean {
     let separator = '{'
     for (const { key, value } of visibleMembers(members)) {
-      if (!this.#put(`${separator}${JSON.stringify(String(key))}:`) || !this.#value(value, depth + 1)) return false
+      this.#text += `${separator}${JSON.stringify(String(key))}:`
+      if (!this.#value(value, depth + 1)) return false
       separator = ','
     }
-    return this.#put(separator === '{' ? '{}' : '}')
+    this.#text += members.length === 0 ? '{}' : '}'
+    return true
   }
 }
 

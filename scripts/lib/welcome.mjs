@@ -19,10 +19,11 @@ export function welcome(ready, program, seconds) {
 
   Try in another terminal, with curl:
 
-    TOKEN=$(curl -s ${url}/api/v2/auth -d ${manifest} | sed 's/.*"token":"\\([^"]*\\)".*/\\1/')
-    curl -s ${url}/api/v2/events/publish -H "Authorization: Bearer $TOKEN" -d '{"data":[{"tags":["greeting"],"payload":{"hello":"world"}}]}'
-    curl -s ${url}/api/v2/events/query -H "Authorization: Bearer $TOKEN" -d '{"query":"FROM '"'greeting'"'","order":"asc"}'
-    curl -sN ${url}/api/v2/events/subscribe -H "Authorization: Bearer $TOKEN" -d '{"query":"FROM allEvents"}'
+    JSON='content-type: application/json'
+    TOKEN=$(curl -s ${url}/api/v2/auth -H "$JSON" -d ${manifest} | sed 's/.*"token":"\\([^"]*\\)".*/\\1/')
+    curl -s ${url}/api/v2/events/publish -H "$JSON" -H "Authorization: Bearer $TOKEN" -d '{"data":[{"tags":["greeting"],"payload":{"hello":"world"}}]}'
+    curl -s ${url}/api/v2/events/query -H "$JSON" -H "Authorization: Bearer $TOKEN" -d '{"query":"FROM '"'greeting'"'","order":"asc"}'
+    curl -sN ${url}/api/v2/events/subscribe -H "$JSON" -H "Authorization: Bearer $TOKEN" -d '{"query":"FROM allEvents"}'
 
   or with the command of the project:
 

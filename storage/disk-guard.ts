@@ -88,7 +88,6 @@ export class DiskGuard {
     let isOpen = false
     while (!this.#stopping.signal.aborted) {
       try {
-        // Opening takes room itself: the reserve is given up for it, so that reads can go on.
         if (!isOpen) isOpen = await this.#reopen()
         if (await this.#isUsable()) {
           // Whatever failed meanwhile may have put the databases in error again.
@@ -110,14 +109,15 @@ export class DiskGuard {
     }
   }
 
+  /**
+   * As they are the databases still read, so they are closed only when they can be opened again: the disk takes a write,
+   * and there is room, for which the reserve is given up.
+   */
   async #reopen(): Promise<true> {
     const { reserve, reopen } = this.#options
-    try {
-      await reopen()
-    } catch {
-      await reserve.release()
-      await reopen()
-    }
+    if (!(await reserve.hasRoom())) await reserve.release()
+    await reserve.probe()
+    await reopen()
     return true
   }
 

@@ -12,6 +12,7 @@ export const EXIT = {
 } as const
 
 const BY_CODE: Partial<Readonly<Record<ErrorCode, number>>> = {
+  ERR_USAGE: EXIT.usage,
   ERR_ADDRESS_IN_USE: EXIT.addressInUse,
   ERR_CONFIG_INVALID: EXIT.config,
   ERR_CONFIG_UNREADABLE: EXIT.config,
@@ -26,7 +27,13 @@ const BY_CODE: Partial<Readonly<Record<ErrorCode, number>>> = {
   ERR_STORE_WRONG_NODE: EXIT.dataDirectory,
 }
 
-/** The exit code with which the daemon ends when its start fails so. */
+/** Errors on purpose that have no code of their own are failures; anything else is a fault of ours. */
 export function exitCodeOf(error: unknown): number {
-  return (error instanceof MillraceError ? BY_CODE[error.code] : undefined) ?? EXIT.internal
+  if (error instanceof MillraceError) return BY_CODE[error.code] ?? EXIT.failure
+  return isListenError(error) ? EXIT.addressInUse : EXIT.internal
+}
+
+/** An address that this machine does not have, or a port that the user may not take. */
+function isListenError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && (error.syscall === 'listen' || error.syscall === 'getaddrinfo')
 }

@@ -32,6 +32,11 @@ export type ErrorCode =
   // node
   | 'ERR_ADDRESS_IN_USE'
   | 'ERR_ABORTED'
+  // client and cli
+  | 'ERR_USAGE'
+  | 'ERR_NODE_UNREACHABLE'
+  | 'ERR_REQUEST_REFUSED'
+  | 'ERR_ANSWER_FAILED'
   // node/api: what a request gets wrong
   | 'ERR_BAD_REQUEST'
   | 'ERR_MANIFEST_INVALID'

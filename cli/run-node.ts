@@ -1,0 +1,81 @@
+import type { Logger } from 'pino'
+import { renderProblem, type Problem, type Settings } from '../config/index.js'
+import { startDaemon, type Daemon } from '../node/index.js'
+import type { Call } from './command.js'
+import { openLog } from './daemon-log.js'
+import { EXIT } from './exit-codes.js'
+import { settingsOf } from './settings-options.js'
+import { packageVersion } from './version.js'
+
+/** How long a shutdown may take before the process ends anyway, milliseconds. What is acknowledged is safe at any moment. */
+const SHUTDOWN_MS = 4_900
+
+/** Runs a node until SIGTERM or SIGINT. @returns the exit code when it has ended */
+export async function runNode(call: Call): Promise<number> {
+  const { settings, warnings } = settingsOf(call)
+  const { signal } = call.terminal
+  const logger = openLog(logSettings(settings, call))
+  logWarnings(logger, warnings)
+  const daemon = await startDaemon({ settings, logger, version: packageVersion() })
+  guardProcess(logger)
+  process.on('SIGHUP', () => void reload(daemon, call, logger))
+  const { api, socket, data, nodeId } = daemon.addresses
+  logger.info({ api, socket: socket ?? null, data, nodeId, version: packageVersion() }, 'ready')
+  await aborted(signal)
+  logger.info({ signal: String(signal.reason) }, 'stopping')
+  return stopInTime(daemon, logger)
+}
+
+function logSettings({ log }: Settings, call: Call): Settings['log'] {
+  return call.json ? { ...log, format: 'json' } : log
+}
+
+function logWarnings(logger: Logger, warnings: readonly Problem[]): void {
+  for (const warning of warnings) logger.warn({ config: renderProblem(warning) }, 'configuration')
+}
+
+async function stopInTime(daemon: Daemon, logger: Logger): Promise<number> {
+  const timer = setTimeout(() => {
+    logger.fatal('the shutdown took too long')
+    process.exit(EXIT.internal)
+  }, SHUTDOWN_MS)
+  await daemon.close()
+  clearTimeout(timer)
+  logger.info('stopped')
+  return EXIT.ok
+}
+
+/** A bad file leaves the old settings in force. */
+async function reload(daemon: Daemon, call: Call, logger: Logger): Promise<void> {
+  try {
+    const { settings, warnings } = settingsOf(call)
+    logWarnings(logger, warnings)
+    logger.level = settings.log.level
+    const waiting = await daemon.reload(settings)
+    if (waiting.length > 0) logger.warn({ settings: waiting }, 'these settings take effect at the next start')
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    logger.error({ reason }, 'reload refused, the old settings stay in force')
+  }
+}
+
+/** The state is unknown after an exception that nobody caught, so the process ends; a promise nobody awaited is logged. */
+function guardProcess(logger: Logger): void {
+  process.on('unhandledRejection', (error) => {
+    logger.error({ err: error }, 'unhandled rejection')
+  })
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'uncaught exception')
+    process.exit(EXIT.internal)
+  })
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      resolve()
+    }
+    if (signal.aborted) done()
+    else signal.addEventListener('abort', done, { once: true })
+  })
+}

@@ -1,0 +1,20 @@
+import { loadSettings, type LoadedSettings } from '../config/index.js'
+import type { Call, Options } from './command.js'
+
+/** Flags that decide which configuration holds. */
+export const SETTINGS_OPTIONS: Options = {
+  config: { type: 'string', short: 'c', value: 'FILE', help: 'configuration file (MILLRACE_CONFIG)' },
+  data: { type: 'string', short: 'd', value: 'DIR', help: 'data directory (MILLRACE_DATA)' },
+}
+
+/** The settings as the flags and the environment of a call give them. @throws ConfigError, ConfigUnreadableError */
+export function settingsOf(call: Call): LoadedSettings {
+  const { env } = call.terminal
+  const named = env['MILLRACE_CONFIG']
+  const file = call.text('config') ?? (named === '' ? undefined : named)
+  return loadSettings({
+    file,
+    env,
+    flags: { data: call.text('data'), api: call.text('api'), socket: call.text('socket') },
+  })
+}

@@ -1,0 +1,54 @@
+import type { Writable } from 'node:stream'
+import type { Environment } from '../config/index.js'
+
+/** Where a command writes to. */
+export interface Output {
+  readonly stream: Writable
+  /** People read it: tables, progress, colours. */
+  readonly isTerminal: boolean
+  /** Characters per line, when it is a terminal. */
+  readonly columns: number
+}
+
+/** What a command sees of the process that it runs in. */
+export interface Terminal {
+  readonly stdout: Output
+  readonly stderr: Output
+  readonly stdin: AsyncIterable<Uint8Array>
+  readonly env: Environment
+  /** Aborted by SIGINT and SIGTERM, and when nobody reads the output any more. */
+  readonly signal: AbortSignal
+}
+
+/** Writes and waits until there is room again, so that a slow reader slows us down. */
+export function write({ stream }: Output, text: string | Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.destroyed || stream.write(text)) resolve()
+    else {
+      const done = (): void => {
+        stream.off('drain', done)
+        stream.off('close', done)
+        resolve()
+      }
+      stream.on('drain', done)
+      stream.on('close', done)
+    }
+  })
+}
+
+type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green'
+
+const STYLES: Readonly<Record<Style, readonly [number, number]>> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  yellow: [33, 39],
+  green: [32, 39],
+}
+
+/** Colours a text for a terminal; leaves it alone elsewhere and under NO_COLOR. */
+export function paint(output: Output, env: Environment, style: Style, text: string): string {
+  if (!output.isTerminal || (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb') return text
+  const [on, off] = STYLES[style]
+  return `\u001b[${String(on)}m${text}\u001b[${String(off)}m`
+}

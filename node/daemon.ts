@@ -181,8 +181,9 @@ interface ApiParts {
 
 async function openApi({ options, directory, store, events, clock }: ApiParts): Promise<Api> {
   const { settings, logger, version } = options
-  const started = clock.monotonicMs()
-  return createApi({
+  const startedMs = clock.monotonicMs()
+  const started: { api?: Api } = {}
+  const api = await createApi({
     listen: settings.api.listen,
     socket: settings.api.socket,
     access: settings.api.access,
@@ -194,12 +195,15 @@ async function openApi({ options, directory, store, events, clock }: ApiParts): 
     events,
     blobs: store.blobs,
     logger,
-    status: () => ({ uptimeMs: clock.monotonicMs() - started, connectedNodes: 0, peers: {} }),
+    status: () => ({ uptimeMs: clock.monotonicMs() - startedMs, connectedNodes: 0, peers: {} }),
     health: () => healthOf(store),
-    metrics: () => renderMetrics(store.metrics(), events.counters, version),
+    metrics: () =>
+      renderMetrics({ store: store.metrics(), events: events.counters, api: started.api?.counters, version }),
     streams: () => store.streams(),
     explain: (request, appId) => explain(store, clock, request, appId),
   })
+  started.api = api
+  return api
 }
 
 function healthOf(store: Store): Health {

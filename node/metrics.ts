@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import type { HistogramSnapshot, StoreMetrics } from '../storage/index.js'
+import type { ApiCounters } from './api/index.js'
 import type { EventCounters } from './events/node-events.js'
 
 /** One metric of the exposition: its value is a number or a histogram. */
@@ -11,10 +12,39 @@ interface Metric {
   readonly value: number | HistogramSnapshot
 }
 
+/** Where the figures come from. */
+export interface MetricSources {
+  readonly store: StoreMetrics
+  readonly events: EventCounters
+  /** Absent until the API listens. */
+  readonly api: Readonly<ApiCounters> | undefined
+  readonly version: string
+}
+
 /** Everything as Prometheus text, format 0.0.4. */
-export function renderMetrics(store: StoreMetrics, events: EventCounters, version: string): string {
+export function renderMetrics({ store, events, api, version }: MetricSources): string {
   const info = `# HELP millrace_info Version of the daemon.\n# TYPE millrace_info gauge\nmillrace_info{version="${version}"} 1\n`
-  return info + [...storeMetrics(store), ...eventMetrics(events), ...processMetrics()].map(render).join('')
+  const apiPart = api === undefined ? '' : answersByStatus(api) + apiMetrics(api).map(render).join('')
+  return info + apiPart + [...storeMetrics(store), ...eventMetrics(events), ...processMetrics()].map(render).join('')
+}
+
+function answersByStatus({ httpStatuses }: Readonly<ApiCounters>): string {
+  const head = '# HELP millrace_http_answers_total Answers over HTTP.\n# TYPE millrace_http_answers_total counter\n'
+  const lines = [...httpStatuses].map(
+    ([status, count]) => `millrace_http_answers_total{status="${String(status)}"} ${String(count)}\n`,
+  )
+  return head + lines.join('')
+}
+
+function apiMetrics(api: Readonly<ApiCounters>): readonly Metric[] {
+  return [
+    counter('millrace_http_requests_total', 'Requests over HTTP.', api.httpRequests),
+    gauge('millrace_http_streams_open', 'Streams over HTTP under way.', api.httpStreamsOpen),
+    counter('millrace_socket_messages_total', 'Messages from WebSocket clients.', api.socketMessages),
+    gauge('millrace_sockets_open', 'WebSocket connections.', api.socketsOpen),
+    gauge('millrace_socket_requests_open', 'Requests over WebSocket under way.', api.socketRequestsOpen),
+    counter('millrace_readers_cut_total', 'Connections cut because their reader took nothing.', api.readersCut),
+  ]
 }
 
 function counter(name: string, help: string, value: number): Metric {

@@ -1,4 +1,5 @@
 export { createApi, type Api } from './api.js'
+export type { ApiCounters } from './counters.js'
 export { AddressInUseError } from './address-in-use.js'
 export type {
   AccessRules,

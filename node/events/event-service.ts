@@ -1,4 +1,4 @@
-import type { AppId, EventKey, EventOrder, OffsetMap, Publication } from '../../core/index.js'
+import type { AppId, EventOrder, OffsetMap } from '../../core/index.js'
 
 /**
  * What the app API needs of the node: everything about events, free of HTTP and WebSocket. Answers come as chunks of
@@ -57,11 +57,3 @@ export interface MonotonicRequest {
  * reader that does not pull holds up only itself. Ending the iteration early cancels.
  */
 export type Answer = AsyncIterable<Uint8Array>
-
-/** Where a monotonic subscription has to start again. */
-export interface TimeTravel {
-  readonly type: 'timeTravel'
-  readonly newStart: EventKey
-}
-
-export type { Publication }

@@ -10,6 +10,7 @@ import {
 import { elementsOf } from './access.js'
 import type { TagExpr } from './ast.js'
 import type { CompiledItem, CompiledQuery } from './compile.js'
+import { Detacher } from './detach.js'
 import type { DynamicTags } from './dynamic-tags.js'
 import { FatalFault, tooManyValues } from './fault.js'
 import { readValue } from './json-slice.js'
@@ -44,8 +45,8 @@ export type Selector = (tags: TagExpr) => TagSelection | Failure
 /** Rows that are handed on together, if they come in one turn. */
 const ROWS_AT_ONCE = 256
 
-/** Bytes of payloads that the values of one sub-query may keep in memory. */
-const MAX_SUB_QUERY_BYTES = 64 * 1024 * 1024
+/** Memory that the results of one sub-query may take; a million plain values take about as much. */
+const MAX_SUB_QUERY_BYTES = 256 * 1024 * 1024
 
 /** One run of a query: reads, feeds the operations, runs sub-queries, and hands out rows. */
 export class QueryRun {
@@ -271,7 +272,7 @@ class ValueSink implements Sink {
   failed: Failure | undefined
   readonly #values: Value[] = []
   readonly #maxValues: number
-  #bytes = 0
+  readonly #detacher = new Detacher()
 
   constructor(maxValues: number) {
     this.#maxValues = maxValues
@@ -279,9 +280,10 @@ class ValueSink implements Sink {
 
   value(value: Value): void {
     if (this.#values.length >= this.#maxValues) tooManyValues(this.#maxValues)
-    if (value.kind === 'json') this.#bytes += value.data.end - value.data.start
-    if (this.#bytes > MAX_SUB_QUERY_BYTES) throw new FatalFault('the results of a sub-query take too much memory')
-    this.#values.push(value)
+    this.#values.push(this.#detacher.detach(value))
+    if (this.#detacher.bytes > MAX_SUB_QUERY_BYTES) {
+      throw new FatalFault('the results of a sub-query take too much memory')
+    }
   }
 
   failure(failure: Failure): void {

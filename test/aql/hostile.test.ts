@@ -138,7 +138,7 @@ t.test('a reader that fails ends the run with its error', async (t) => {
   const bounds = { lowerBound: new Map<string, number>(), upperBound: new Map<string, number>() }
   const broken = {
     async *read(): AsyncGenerator<never> {
-      throw new Error('disk on fire')
+      yield await Promise.reject(new Error('disk on fire'))
     },
   }
   const signal = new AbortController().signal

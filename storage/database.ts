@@ -1,6 +1,8 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
+import type { MillraceError } from '../core/index.js'
+import type { KeySpan } from './leveldb-files.js'
 import {
   describeError,
   errorCode,
@@ -10,6 +12,7 @@ import {
   StoreLockedError,
   toStoreError,
 } from './store-errors.js'
+import { TableGuard } from './table-guard.js'
 
 type Level = ClassicLevel<Buffer, Buffer>
 
@@ -38,6 +41,9 @@ export interface DatabaseTuning {
   readonly cacheSize: number
 }
 
+/** Which tables of an earlier run are checked before opening: all, or only what LevelDB may touch unasked. */
+export type TableChecks = 'all' | 'when-read'
+
 /**
  * One classic-level database with binary keys. After an error such as a full disk LevelDB refuses all writes until it
  * is opened anew: {@link Database.reopen} does that in place while readers wait.
@@ -45,14 +51,16 @@ export interface DatabaseTuning {
 export class Database {
   readonly #directory: string
   readonly #level: Level
+  readonly #guard: TableGuard
   /** Set while the database is being opened anew. */
   #reopening: Promise<void> | undefined
   #closed: Promise<void> | undefined
   #onFailure: (error: unknown) => void = () => undefined
 
-  private constructor(directory: string, level: Level) {
+  private constructor(directory: string, level: Level, guard: TableGuard) {
     this.#directory = directory
     this.#level = level
+    this.#guard = guard
   }
 
   /** Whether there is a database: LevelDB itself would start an empty one when only this file is gone. */
@@ -67,7 +75,14 @@ export class Database {
   }
 
   /** @throws StoreLockedError, StoreCorruptError, StoreFullError, StoreIoError */
-  static async open(directory: string, tuning: DatabaseTuning, createIfMissing: boolean): Promise<Database> {
+  static async open(
+    directory: string,
+    tuning: DatabaseTuning,
+    checks: TableChecks,
+    createIfMissing: boolean,
+  ): Promise<Database> {
+    const guard = await TableGuard.load(directory)
+    await (checks === 'all' ? guard.checkAll() : guard.checkEager())
     const level: Level = new ClassicLevel(directory, {
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',
@@ -75,7 +90,7 @@ export class Database {
       ...tuning,
     })
     await openLevel(level, directory)
-    return new Database(directory, level)
+    return new Database(directory, level, guard)
   }
 
   /** Has every write that fails reported, beside being thrown at its caller. */
@@ -84,20 +99,21 @@ export class Database {
   }
 
   get(key: Buffer): Promise<Buffer | undefined> {
-    return this.#read(() => this.#level.get(key))
+    return this.#read({ from: key, to: key }, () => this.#level.get(key))
   }
 
+  /** @param keys ascending */
   getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
-    return this.#read(() => this.#level.getMany(keys))
+    return this.#read({ from: keys[0], to: keys.at(-1) }, () => this.#level.getMany(keys))
   }
 
   /** Entries of a range, at most `limit`. */
   page(request: PageRequest): Promise<[Buffer, Buffer][]> {
-    return this.#read(() => this.#level.iterator(request).all())
+    return this.#read(spanOf(request), () => this.#level.iterator(request).all())
   }
 
   keys(request: PageRequest): Promise<Buffer[]> {
-    return this.#read(() => this.#level.keys(request).all())
+    return this.#read(spanOf(request), () => this.#level.keys(request).all())
   }
 
   /** Atomic. With `sync` it is on disk when the promise resolves, and so is every write before it. */
@@ -111,6 +127,8 @@ export class Database {
 
   /** Deletes a range, not atomically and not synced. */
   async clear(range: KeyRange): Promise<void> {
+    // Compaction, of its own accord too, will read the tables that deletions fall into.
+    if (!this.#guard.isClear) await this.#guard.checkTables(spanOf(range))
     try {
       await this.#level.clear(range)
     } catch (error) {
@@ -120,6 +138,7 @@ export class Database {
 
   /** Gives back the room of what was deleted in [start, end). */
   async compact(start: Buffer, end: Buffer): Promise<void> {
+    if (!this.#guard.isClear) await this.#guard.checkTables({ from: start, to: end })
     try {
       await this.#level.compactRange(start, end)
     } catch (error) {
@@ -154,7 +173,8 @@ export class Database {
   }
 
   /** Reads that a reopening cuts off are done again. */
-  async #read<T>(operation: () => Promise<T>): Promise<T> {
+  async #read<T>(span: KeySpan, operation: () => Promise<T>): Promise<T> {
+    if (!this.#guard.isClear) await this.#guard.checkKeys(span)
     for (;;) {
       if (this.#reopening !== undefined) await this.#reopening.catch(() => undefined)
       try {
@@ -174,7 +194,7 @@ export class Database {
 
   #toError(error: unknown, doing: string): Error {
     if (this.#closed !== undefined && isCutOff(error)) return new StoreClosedError()
-    return toStoreError(error, `${doing} ${this.#directory}`)
+    return storeErrorOf(error, `${doing} ${this.#directory}`)
   }
 }
 
@@ -187,13 +207,19 @@ async function openLevel(level: Level, directory: string): Promise<void> {
     if (errorCode(cause) === 'LEVEL_CORRUPTION') {
       throw new StoreCorruptError(`the database ${directory} is damaged: ${describeError(cause)}`, { cause })
     }
-    const mapped = toStoreError(cause, `cannot open the database ${directory}`)
-    // A table or manifest that is gone is reported as an input error.
-    if (mapped instanceof StoreIoError && /No such file/i.test(mapped.message)) {
-      throw new StoreCorruptError(`the database ${directory} lacks a file: ${describeError(cause)}`, { cause })
-    }
-    throw mapped
+    throw storeErrorOf(cause, `cannot open the database ${directory}`)
   }
+}
+
+/** A table or manifest that is gone is reported as an input error. */
+function storeErrorOf(error: unknown, doing: string): MillraceError {
+  const mapped = toStoreError(error, doing)
+  if (!(mapped instanceof StoreIoError) || !/No such file/i.test(mapped.message)) return mapped
+  return new StoreCorruptError(`${mapped.message}: a file of the database is missing`, { cause: error })
+}
+
+function spanOf({ gte, gt, lt, lte }: KeyRange): KeySpan {
+  return { from: gte ?? gt, to: lte ?? lt }
 }
 
 function isCutOff(error: unknown): boolean {

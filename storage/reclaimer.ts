@@ -2,6 +2,7 @@ import { blockKey } from './block.js'
 import type { Database, WriteStep } from './database.js'
 import { arrivalOfFreedKey, freedKey, KIND, kindRange } from './keys.js'
 import { decodeSingle, encodeSingle } from './single-value.js'
+import { StoreCorruptError } from './store-errors.js'
 
 /** Arrival numbers that are compacted together. */
 const WINDOW = 256
@@ -77,7 +78,7 @@ export class Reclaimer {
   /** Deletes blocks that are on the list now. */
   async delete(freed: readonly FreedBlock[]): Promise<void> {
     for (const block of freed) this.#count(block)
-    for (const { first, last } of runs(freed)) await this.#clear(first, last)
+    for (const { first, last } of runs(freed)) await unlessDamaged(() => this.#clear(first, last))
   }
 
   /** Compacts what is worth it. */
@@ -86,7 +87,8 @@ export class Reclaimer {
     for (const [number, window] of [...this.#windows]) {
       if (window.dead < MIN_DEAD_IN_WINDOW) continue
       const first = number * WINDOW
-      await this.#blocks.compact(blockKey(first, 0), blockKey(first + WINDOW, 0))
+      const compacted = await unlessDamaged(() => this.#blocks.compact(blockKey(first, 0), blockKey(first + WINDOW, 0)))
+      if (!compacted) continue
       await this.#strike(first)
       this.#windows.delete(number)
       this.#deadBytes -= window.bytes
@@ -113,13 +115,26 @@ export class Reclaimer {
   /** At start: nothing is written when all was deleted before. */
   async #deleteRest(freed: readonly FreedBlock[]): Promise<void> {
     for (const { first, last } of runs(freed)) {
-      const left = await this.#blocks.keys({ gte: blockKey(first, 0), lt: blockKey(last + 1, 0), limit: 1 })
-      if (left.length > 0) await this.#clear(first, last)
+      await unlessDamaged(async () => {
+        const left = await this.#blocks.keys({ gte: blockKey(first, 0), lt: blockKey(last + 1, 0), limit: 1 })
+        if (left.length > 0) await this.#clear(first, last)
+      })
     }
   }
 
   #clear(first: number, last: number): Promise<void> {
     return this.#blocks.clear({ gte: blockKey(first, 0), lt: blockKey(last + 1, 0) })
+  }
+}
+
+/** Damaged tables are left alone, with what is dead in them: touching them could end the process. */
+async function unlessDamaged(work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work()
+    return true
+  } catch (error) {
+    if (error instanceof StoreCorruptError) return false
+    throw error
   }
 }
 

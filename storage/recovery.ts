@@ -1,6 +1,6 @@
 import type { StreamId } from '../core/index.js'
 import type { BlockLimits } from './block-boundaries.js'
-import { parseBlockKey } from './block.js'
+import { blockKey, parseBlockKey } from './block.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import type { Database } from './database.js'
 import type { HeadFile } from './head-file.js'
@@ -177,18 +177,16 @@ class Recovery {
     const { meta, blocks, logger } = this.#options
     const value = await meta.get(singleKey(NEXT_ARRIVAL))
     const next = value === undefined ? 0 : Number(decodeSingle(NEXT_ARRIVAL, value))
-    const [last] = await blocks.keys({ gte: Buffer.alloc(12), reverse: true, limit: 1 })
-    const newest = last === undefined ? -1 : (parseBlockKey(last)?.arrival ?? -1)
-    if (newest < next) return next
+    const [last] = await blocks.keys({ gte: blockKey(next, 0), reverse: true, limit: 1 })
+    if (last === undefined) return next
+    const newest = parseBlockKey(last)?.arrival ?? next
     if (this.problems.length > 0) {
       // With the number in doubt too, they may be all that is left of something.
       logger.warn({ from: next, to: newest }, 'left blocks without index entries in place')
       return newest + 1
     }
     logger.info({ from: next, to: newest }, 'deleting blocks whose sealing was not finished')
-    const from = Buffer.alloc(12)
-    from.writeBigUInt64BE(BigInt(next))
-    await blocks.clear({ gte: from })
+    await blocks.clear({ gte: blockKey(next, 0) })
     return next
   }
 

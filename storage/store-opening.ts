@@ -40,10 +40,10 @@ export async function openDatabases(
   const metaPath = join(path, 'meta')
   const blocksPath = join(path, 'blocks')
   if (onRecord) for (const database of [metaPath, blocksPath]) await mustExist(database, topic)
-  const meta = await Database.open(metaPath, META_TUNING, !onRecord)
+  const meta = await Database.open(metaPath, META_TUNING, 'all', !onRecord)
   try {
     await checkOwner(meta, directory.nodeId, topic, metaPath)
-    const blocks = await Database.open(blocksPath, BLOCKS_TUNING, !onRecord)
+    const blocks = await Database.open(blocksPath, BLOCKS_TUNING, 'when-read', !onRecord)
     try {
       if (!onRecord) await directory.recordTopic(topic)
       return { meta, blocks }

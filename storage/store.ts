@@ -39,7 +39,13 @@ import { ReserveFile } from './reserve-file.js'
 import { KEEP_EVERYTHING, type Retention } from './retention.js'
 import { Sealer } from './sealer.js'
 import { encodeSingle } from './single-value.js'
-import { EventTooLargeError, StoreClosedError, StoreReadOnlyError, toStoreError } from './store-errors.js'
+import {
+  EventTooLargeError,
+  StoreClosedError,
+  StoreCorruptError,
+  StoreReadOnlyError,
+  toStoreError,
+} from './store-errors.js'
 import { openDatabases, type Databases } from './store-opening.js'
 import type { StoreOptions } from './store-options.js'
 import { mergeStreams, type StreamSource } from './merge-streams.js'
@@ -276,30 +282,37 @@ export class Store implements EventStore {
     }
     check()
     try {
-      yield* mergeStreams([...this.#sources(request, check)], request.order)
+      yield* mergeStreams(this.#sources(request, check), request.order)
     } catch (error) {
       check()
-      if (error instanceof CorruptRecordError) this.#corruptionFound(error)
+      if (error instanceof CorruptRecordError || error instanceof StoreCorruptError) this.#corruptionFound(error)
       throw error
     }
   }
 
-  *#sources({ selection, order, lowerBound, upperBound }: ReadRequest, check: () => void): Generator<StreamSource> {
-    for (const [stream, upper] of upperBound) {
+  #sources({ selection, order, lowerBound, upperBound }: ReadRequest, check: () => void): StreamSource[] {
+    const ranges = [...upperBound].flatMap(([stream, upper]) => {
       const state = this.#parts.streams.get(stream)
       const from = (lowerBound.get(stream) ?? -1) + 1
-      if (state === undefined || state.isUnborn || from > upper) continue
-      yield { stream, batches: this.#reader.read({ state, selection, order, from, to: upper + 1, check }) }
-    }
+      return state === undefined || state.isUnborn || from > upper ? [] : [{ state, from, to: upper + 1 }]
+    })
+    // One stream after the other is as good as one stream.
+    const streams = order === 'stream-asc' ? 1 : ranges.length
+    return ranges.map((range) => ({
+      stream: range.state.stream,
+      batches: this.#reader.read({ ...range, selection, order, streams, check }),
+    }))
   }
 
-  #corruptionFound(error: CorruptRecordError): void {
-    this.#parts.counters.corruptRecords++
-    this.#parts.options.logger.error({ ...error.place, err: error }, 'stored data are damaged')
-    this.#parts.health.raise(
-      `corrupt ${error.place.stream}`,
-      `${error.message}; restore the data directory from a backup`,
-    )
+  #corruptionFound(error: CorruptRecordError | StoreCorruptError): void {
+    const { counters, options, health } = this.#parts
+    const place = error instanceof CorruptRecordError ? error.place : undefined
+    counters.corruptRecords++
+    options.logger.error({ ...place, err: error }, 'stored data are damaged')
+    const text = /backup/.test(error.message)
+      ? error.message
+      : `${error.message}; restore the data directory from a backup`
+    health.raise(`corrupt ${place?.stream ?? 'table'}`, text)
   }
 
   plan(request: ReadRequest): Promise<ReadPlan> {

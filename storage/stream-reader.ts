@@ -1,18 +1,31 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { EventBatch, EventOrder, NodeId, TagSelection } from '../core/index.js'
 import { blockKey } from './block.js'
-import type { BlockReader } from './block-reader.js'
+import type { BlockReader, BlockSource } from './block-reader.js'
 import type { BlockSummary } from './block-summary.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import type { Database } from './database.js'
-import type { IndexReader, OffsetRange } from './index-reader.js'
+import type { IndexPage, IndexReader, OffsetRange } from './index-reader.js'
 import { lineCount, sliceLines, type Lines } from './lines.js'
+import { pipeline } from './pipeline.js'
 import { batchOf, selectLines } from './positions.js'
+import { StoreCorruptError } from './store-errors.js'
 import type { StreamState } from './stream-state.js'
 import type { TailBlock } from './tail-block.js'
 
 /** Reading does not keep other work from its turn longer than this, milliseconds. */
 const MAX_TURN_MS = 8
+
+/** Blocks of a stream read at the same time, so that waits for disk and inflating overlap. */
+const READ_DEPTH = 4
+
+/** Streams in one merge beyond which their blocks are read one at a time, and beyond which they are read in steps. */
+const SOME_STREAMS = 8
+const MANY_STREAMS = 32
+
+/** Lines in memory for a merge of many streams, and at least for each of them, bytes. */
+const MERGE_BYTES = 16 * 1024 * 1024
+const MIN_STEP_BYTES = 32 * 1024
 
 export interface StreamReaderParts {
   readonly blocks: Database
@@ -26,6 +39,8 @@ export interface StreamReadRequest extends OffsetRange {
   readonly state: StreamState
   readonly selection: TagSelection
   readonly order: EventOrder
+  /** Streams read at the same time: the more, the less of each is in memory. */
+  readonly streams: number
   /** Throws when the read must not go on. */
   readonly check: () => void
 }
@@ -68,11 +83,31 @@ export class StreamReader {
   async *#readBlocks(request: StreamReadRequest, turns: Turns): AsyncGenerator<EventBatch> {
     const { state, selection, from, to } = request
     const order = request.order === 'desc' ? 'desc' : 'asc'
-    for await (const page of this.#parts.index.pages({ state, selection, from, to, order })) {
-      for (const summary of page.blocks) {
-        await turns.pause()
-        yield* await this.#readBlock(request, summary, order)
-      }
+    const summaries = blocksOf(this.#parts.index.pages({ state, selection, from, to, order }))
+    if (request.streams > MANY_STREAMS) {
+      const stepBytes = Math.max(MIN_STEP_BYTES, MERGE_BYTES / request.streams)
+      for await (const summary of summaries) yield* this.#readInSteps(request, summary, order, stepBytes)
+      return
+    }
+    const depth = request.streams > SOME_STREAMS ? 1 : READ_DEPTH
+    for await (const batches of pipeline(summaries, depth, (summary) => this.#readBlock(request, summary, order))) {
+      await turns.pause()
+      yield* batches
+    }
+  }
+
+  /** As {@link #readBlock}, a little at a time. */
+  async *#readInSteps(
+    { state, selection, from, to }: StreamReadRequest,
+    summary: BlockSummary,
+    order: 'asc' | 'desc',
+    stepBytes: number,
+  ): AsyncGenerator<EventBatch> {
+    const source = this.#sourceOf(summary)
+    try {
+      yield* this.#parts.blockReader.readInSteps({ source, summary, selection, from, to, order }, stepBytes)
+    } catch (error) {
+      if (!isPruned(state, summary, error)) throw error
     }
   }
 
@@ -82,17 +117,18 @@ export class StreamReader {
     summary: BlockSummary,
     order: 'asc' | 'desc',
   ): Promise<readonly EventBatch[]> {
-    const { blocks, blockReader } = this.#parts
-    const source = {
-      getMany: (parts: readonly number[]) => blocks.getMany(parts.map((part) => blockKey(summary.arrival, part))),
-    }
+    const source = this.#sourceOf(summary)
     try {
-      return await blockReader.read({ source, summary, selection, from, to, order })
+      return await this.#parts.blockReader.read({ source, summary, selection, from, to, order })
     } catch (error) {
-      const pruned = summary.firstOffset + summary.count <= state.prunedTo
-      if (pruned && error instanceof CorruptRecordError && error.missing) return []
-      throw error
+      if (!isPruned(state, summary, error)) throw error
+      return []
     }
+  }
+
+  #sourceOf({ arrival }: BlockSummary): BlockSource {
+    const { blocks } = this.#parts
+    return { getMany: (parts) => blocks.getMany(parts.map((part) => blockKey(arrival, part))) }
   }
 
   async *#readTail(
@@ -135,6 +171,16 @@ class Turns {
     await nextTurn()
     this.#began = performance.now()
   }
+}
+
+async function* blocksOf(pages: AsyncIterable<IndexPage>): AsyncGenerator<BlockSummary> {
+  for await (const { blocks } of pages) yield* blocks
+}
+
+/** Whether a block could not be read because it was pruned under the read. */
+function isPruned(state: StreamState, summary: BlockSummary, error: unknown): boolean {
+  if (summary.firstOffset + summary.count > state.prunedTo) return false
+  return error instanceof StoreCorruptError || (error instanceof CorruptRecordError && error.missing)
 }
 
 function lost(state: StreamState, from: number): CorruptRecordError {

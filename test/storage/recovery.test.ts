@@ -29,21 +29,16 @@ async function tamper(
 
 /** A closed store with `events` events, one a commit, of which all whole sixteens are sealed. */
 async function storeWith(path: string, events: number, settings: StoreSettings = {}): Promise<StreamKeys> {
-  const { store, close } = await opened(path, settings)
+  const { store, close } = await openTestStore(path, settings)
   for (let at = 0; at < events; at++) await publish(store, [event(at)])
   await until(() => store.metrics().sealedBlocks === Math.floor(events / 16))
   await close()
   return new StreamKeys([...store.offsets().keys()][0] ?? '')
 }
 
-async function opened(path: string, settings: StoreSettings = {}) {
-  const { store, close } = await openTestStore(path, settings)
-  return { store, close: () => close() }
-}
-
 async function refusal(path: string): Promise<{ code?: string; message?: string }> {
   try {
-    const { close } = await opened(path)
+    const { close } = await openTestStore(path)
     await close()
     return {}
   } catch (error) {
@@ -120,7 +115,7 @@ t.test('a store that lacks something says what, and how to mend it', async (t) =
     t.match(await refusal(path), { code }, `${file} with other content`)
     await writeFile(join(path, file), before)
   }
-  const { store, close } = await opened(path)
+  const { store, close } = await openTestStore(path)
   t.equal((await readAll(store)).length, 40, 'after all that the data are as they were')
   await close()
 })
@@ -129,7 +124,7 @@ t.test('a topic whose folder was never put on record is opened, not lost', async
   const path = temporaryDirectory(t)
   await storeWith(path, 20)
   await rm(join(path, 'topics.json'))
-  const { store, close } = await opened(path)
+  const { store, close } = await openTestStore(path)
   t.equal((await readAll(store)).length, 20)
   await close()
   t.match(JSON.parse(await readFile(join(path, 'topics.json'), 'utf8')), { format: 1, topics: ['test'] })
@@ -139,7 +134,7 @@ t.test('the unreadable end of an unfinished write is cut off', async (t) => {
   const path = temporaryDirectory(t)
   const keys = await storeWith(path, 20)
   await tamper(path, 'meta', (level) => level.put(keys.at('tail', 20), Buffer.from('torn')))
-  const { store, close } = await opened(path)
+  const { store, close } = await openTestStore(path)
   t.same(store.health, { writable: true, problems: [] })
   t.equal((await publish(store, [event('next')]))[0]?.offset, 20)
   t.equal((await readAll(store)).length, 21)
@@ -173,7 +168,7 @@ t.test(
       const keys = await storeWith(path, 20)
       await tamper(path, 'meta', (level) => work(level, keys))
       for (let start = 0; start < 2; start++) {
-        const { store, close } = await opened(path)
+        const { store, close } = await openTestStore(path)
         t.match(store.health, { writable: false, problems: [/^stream .+-0: .+ restored$/] }, name)
         t.same([...store.offsets().values()], [19], `${name}: the store still knows how much there was`)
         await t.rejects(publish(store, [event('no')]), { code: 'ERR_STORE_READ_ONLY' })
@@ -194,7 +189,7 @@ t.test('a sealed block that is missing or damaged is an error for those who read
   const path = temporaryDirectory(t)
   const keys = await storeWith(path, 70)
   await tamper(path, 'blocks', (level) => level.clear({ gte: blockKey(1, 0), lt: blockKey(2, 0) }))
-  let { store, close } = await opened(path)
+  let { store, close } = await openTestStore(path)
   await t.rejects(readAll(store), { code: 'ERR_STORE_CORRUPT', message: /offset 16 .+ missing/ })
   t.equal(store.metrics().corruptRecords, 1)
   t.match(store.health, { writable: true, problems: [/offset 16/] })
@@ -211,7 +206,7 @@ t.test('a sealed block that is missing or damaged is an error for those who read
   t.equal((await publish(store, [event('next')]))[0]?.offset, 70)
   await close()
   await tamper(path, 'meta', (level) => level.del(keys.at('block', 32)))
-  ;({ store, close } = await opened(path))
+  ;({ store, close } = await openTestStore(path))
   await t.rejects(readAll(store, 'desc'), { code: 'ERR_STORE_CORRUPT', message: /index entry/ })
   await close()
 })
@@ -220,7 +215,7 @@ t.test('what a crash leaves behind sealing and pruning is cleared away at start'
   const path = temporaryDirectory(t)
   await storeWith(path, 40)
   await tamper(path, 'blocks', (level) => level.put(blockKey(7, 0), Buffer.from('orphan')))
-  const { store, close } = await opened(path)
+  const { store, close } = await openTestStore(path)
   t.equal((await readAll(store)).length, 40)
   await close()
   await tamper(path, 'blocks', async (level) => {
@@ -233,7 +228,7 @@ t.test('weaker sync modes keep what a kill leaves, and lose only what was not sy
   for (const sync of ['os', { intervalMs: 5 }] as const) {
     const path = temporaryDirectory(t)
     await storeWith(path, 40, { sync })
-    const { store, close } = await opened(path, { sync })
+    const { store, close } = await openTestStore(path, { sync })
     t.same(store.health, { writable: true, problems: [] })
     t.equal((await readAll(store)).length, 40)
     await close()
@@ -250,7 +245,7 @@ t.test('weaker sync modes keep what a kill leaves, and lose only what was not sy
     level.batch([18, 19].map((offset) => ({ type: 'del', key: keys.at('tail', offset) }))),
   )
   for (let start = 0; start < 2; start++) {
-    const { store, close } = await opened(path, { sync: 'os' })
+    const { store, close } = await openTestStore(path, { sync: 'os' })
     t.same(store.health, { writable: true, problems: [] })
     t.equal((await readAll(store)).length, 18)
     await close()
@@ -259,7 +254,7 @@ t.test('weaker sync modes keep what a kill leaves, and lose only what was not sy
 
 t.test('names keep their numbers over restarts', async (t) => {
   const path = temporaryDirectory(t)
-  let { store, close } = await opened(path)
+  let { store, close } = await openTestStore(path)
   t.same(
     [...(await store.registerStreams(['b', 'a', 'default', 'b']))],
     [
@@ -270,7 +265,7 @@ t.test('names keep their numbers over restarts', async (t) => {
   )
   await t.rejects(publish(store, [event(1, ['a'], 3)]), { code: 'ERR_STREAM_ID_INVALID' })
   await close()
-  ;({ store, close } = await opened(path))
+  ;({ store, close } = await openTestStore(path))
   t.same(
     [...(await store.registerStreams(['c', 'a', 'b']))],
     [

@@ -9,7 +9,7 @@ const quiet = { info: () => undefined, warn: () => undefined, error: () => undef
 export interface OpenedStore {
   readonly store: Store
   readonly directory: DataDirectory
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 export async function openTestStore(path: string, settings: StoreSettings = {}): Promise<OpenedStore> {

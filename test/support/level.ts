@@ -9,14 +9,3 @@ export function testLevel(): TestLevel {
   if (level === 'quick' || level === 'nightly') return level
   return 'ci'
 }
-
-/** Reason to skip a test that takes minutes, or `false`: the value for tap's `skip` option. */
-export function skipSlow(): string | false {
-  return testLevel() === 'quick' ? 'takes minutes; runs with MILLRACE_TEST_LEVEL=ci' : false
-}
-
-/** Reason to skip a test that needs root, or `false`. */
-export function skipUnlessRoot(): string | false {
-  if (testLevel() === 'quick') return 'needs root; runs with MILLRACE_TEST_LEVEL=ci'
-  return process.getuid?.() === 0 ? false : 'needs root: run .ci/run as root on Linux'
-}

@@ -1,6 +1,6 @@
 import { tooManyValues } from './fault.js'
 import { readElement, readElements, readMember } from './json-slice.js'
-import type { Scope } from './scope.js'
+import type { Scope } from './compiled.js'
 import { failure, typeName, withMeta, type Failure, type Result, type Value } from './value.js'
 
 /** Bytes of a payload that are searched at the price of one cell. */

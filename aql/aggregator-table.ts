@@ -1,23 +1,17 @@
 import type { EventOrder } from '../core/index.js'
 import type { AggregatorOp, Expr } from './ast.js'
-import type { Evaluate, ExprCompiler } from './compile-expr.js'
+import type { AggregatorSpec, Evaluate } from './compiled.js'
 import { renderExpr } from './render.js'
-
-export interface AggregatorSpec {
-  readonly op: AggregatorOp
-  /** Of the argument, for each input. */
-  readonly evaluate: Evaluate
-}
 
 /** The aggregators of one `AGGREGATE`; equal ones are computed once. */
 export class AggregatorTable {
   readonly specs: AggregatorSpec[] = []
-  readonly #compiler: ExprCompiler
+  readonly #compile: (arg: Expr) => Evaluate
   readonly #known = new Map<string, number>()
 
-  /** @param compiler for the arguments */
-  constructor(compiler: ExprCompiler) {
-    this.#compiler = compiler
+  /** @param compile for the arguments */
+  constructor(compile: (arg: Expr) => Evaluate) {
+    this.#compile = compile
   }
 
   /** @returns the number of the aggregator */
@@ -25,7 +19,7 @@ export class AggregatorTable {
     const key = `${op} ${renderExpr(arg)}`
     const known = this.#known.get(key)
     if (known !== undefined) return known
-    const number = this.specs.push({ op, evaluate: this.#compiler.compile(arg) }) - 1
+    const number = this.specs.push({ op, evaluate: this.#compile(arg) }) - 1
     this.#known.set(key, number)
     return number
   }

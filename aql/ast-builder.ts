@@ -47,7 +47,11 @@ export const PRECEDENCE: Readonly<Record<BinaryOp, number>> = {
   '^': 8,
 }
 
-/** Makes the nodes of one text for the grammar, checks literals, and keeps count of nesting. */
+/**
+ * Makes the nodes of one text for the grammar, checks literals, and keeps count of nesting.
+ *
+ * @public used by the generated parser
+ */
 export class AstBuilder {
   readonly #limits: AqlLimits
   #depth = 0

@@ -1,11 +1,11 @@
 import { accessStep, elementsOf, notFound, toStep } from './access.js'
 import type { AggregatorTable } from './aggregator-table.js'
 import type { BinaryOp, CaseBranch, Expr, Index, Item, Link, Member, MetaFunction, Part, Query } from './ast.js'
-import type { CompiledQuery } from './compile.js'
+import type { CompiledQuery, Evaluate, Scope } from './compiled.js'
 import type { PathStep } from './json-slice.js'
-import { keyParts, mergeMeta, metaApp, metaKey, metaTags, metaTime, type Meta } from './metadata.js'
+import { keyParts, metaApp, metaKey, metaTags, metaTime } from './meta-values.js'
+import { mergeMeta, type Meta } from './metadata.js'
 import { notABoolean, OPERATORS, type Operator } from './operators.js'
-import type { Scope } from './scope.js'
 import type { Place, StaticScope } from './static-scope.js'
 import { displayText } from './text.js'
 import {
@@ -26,9 +26,6 @@ import {
   type Value,
 } from './value.js'
 import { ZERO_STREAM_ID } from '../core/index.js'
-
-/** An expression made ready. Pure: evaluating it again with the same scope gives the same. */
-export type Evaluate = (scope: Scope) => Result
 
 /** Longer paths are walked step by step. */
 const MAX_SCANNED_STEPS = 32

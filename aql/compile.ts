@@ -1,49 +1,10 @@
-import type { EventOrder } from '../core/index.js'
-import type { Item, Operation, Query, Source, TagExpr } from './ast.js'
-import { AggregatorTable, type AggregatorSpec } from './aggregator-table.js'
-import { ExprCompiler, type Evaluate } from './compile-expr.js'
+import type { Item, Operation, Query, Source } from './ast.js'
+import { AggregatorTable } from './aggregator-table.js'
+import { ExprCompiler } from './compile-expr.js'
+import type { CompiledAggregate, CompiledItem, CompiledOperation, CompiledQuery, CompiledSource } from './compiled.js'
 import { childrenOf } from './features.js'
-import { DynamicTags } from './dynamic-tags.js'
+import { compileDynamicTags } from './dynamic-tags.js'
 import { StaticScope } from './static-scope.js'
-
-/** A query made ready to run; holds no state of a run. */
-export interface CompiledQuery {
-  /** Unique within the outermost query. */
-  readonly id: number
-  readonly source: CompiledSource
-  readonly operations: readonly CompiledOperation[]
-  /** The order that `ORDER` demands, else the one that an aggregation prefers. */
-  readonly preferredOrder: EventOrder | undefined
-}
-
-export type CompiledSource =
-  | { readonly kind: 'events'; readonly tags: TagExpr; readonly dynamic: DynamicTags | undefined }
-  | { readonly kind: 'array'; readonly items: readonly CompiledItem[] }
-
-export interface CompiledItem {
-  readonly spread: boolean
-  readonly evaluate: Evaluate
-  /** A sub-query that is spread: each of its results keeps its own metadata. */
-  readonly keepsMeta: boolean
-}
-
-/** `weight` says how much work one evaluation is, in nodes of the syntax tree. */
-export type CompiledOperation =
-  | { readonly kind: 'filter'; readonly evaluate: Evaluate; readonly weight: number }
-  | { readonly kind: 'select'; readonly items: readonly CompiledItem[]; readonly weight: number }
-  | { readonly kind: 'limit'; readonly count: number; readonly weight: number }
-  | { readonly kind: 'let'; readonly slot: number; readonly evaluate: Evaluate; readonly weight: number }
-  | { readonly kind: 'replace'; readonly evaluate: Evaluate; readonly weight: number }
-  | CompiledAggregate
-
-export interface CompiledAggregate {
-  readonly kind: 'aggregate'
-  readonly weight: number
-  readonly aggregators: readonly AggregatorSpec[]
-  readonly evaluate: Evaluate
-  /** The order in which it needs to see the fewest inputs. */
-  readonly preferredOrder: EventOrder | undefined
-}
 
 export function compileQuery(query: Query): CompiledQuery {
   return new QueryCompiler().compile(query, undefined)
@@ -67,7 +28,11 @@ class QueryCompiler {
   #source(source: Source, scope: StaticScope): CompiledSource {
     if (source.kind === 'array') return { kind: 'array', items: this.#items(source.items, scope) }
     const compiler = this.#exprCompiler(scope)
-    return { kind: 'events', tags: source.tags, dynamic: DynamicTags.compile(source.tags, compiler) }
+    return {
+      kind: 'events',
+      tags: source.tags,
+      dynamic: compileDynamicTags(source.tags, (parts) => compiler.interpolation(parts)),
+    }
   }
 
   #operation(operation: Operation, scope: StaticScope): CompiledOperation {
@@ -98,7 +63,8 @@ class QueryCompiler {
     scope: StaticScope,
     weight: number,
   ): CompiledAggregate {
-    const table = new AggregatorTable(this.#exprCompiler(scope))
+    const compiler = this.#exprCompiler(scope)
+    const table = new AggregatorTable((arg) => compiler.compile(arg))
     // The expression itself sees neither input nor bindings of the inputs, only what surrounds the query.
     const result = new StaticScope(scope.parent, false)
     const evaluate = this.#exprCompiler(result, table).compile(operation.expr)

@@ -1,11 +1,11 @@
 import type { StoredEvent, TagSelection } from '../core/index.js'
-import type { CompiledQuery } from './compile.js'
+import type { CompiledQuery, World } from './compiled.js'
 import { readValue } from './json-slice.js'
 import { Pipeline } from './pipeline.js'
 import { fatalMessage } from './query-run.js'
 import { RowSink } from './row-sink.js'
 import type { Row } from './rows.js'
-import { Scope, type World } from './scope.js'
+import { RunScope } from './scope.js'
 
 /** A query that follows events as they come. */
 export interface LiveQuery {
@@ -34,7 +34,7 @@ export class LivePipeline implements LiveQuery {
   constructor(query: CompiledQuery, world: World, selection: TagSelection, past: readonly StoredEvent[]) {
     this.selection = selection
     this.#past = past
-    this.#pipeline = new Pipeline(query, new Scope(world, undefined), undefined, this.#sink, true)
+    this.#pipeline = new Pipeline(query, new RunScope(world, undefined), undefined, this.#sink, true)
   }
 
   feed(event: StoredEvent): readonly Row[] {

@@ -2,7 +2,7 @@ import { compareCodePoints } from '../core/index.js'
 import type { BinaryOp } from './ast.js'
 import { mergeMeta } from './metadata.js'
 import { compareNumbers, compute, isNumber } from './numbers.js'
-import type { Scope } from './scope.js'
+import type { Scope } from './compiled.js'
 import { booleanValue, failure, typeName, type Failure, type Result, type Value } from './value.js'
 
 /** Combines two operands that both have a value. */

@@ -1,10 +1,10 @@
 import type { EventOrder } from '../core/index.js'
 import { elementsOf } from './access.js'
 import { createAccumulator, type Accumulator } from './accumulators.js'
-import type { CompiledAggregate, CompiledItem, CompiledOperation, CompiledQuery } from './compile.js'
+import type { CompiledAggregate, CompiledItem, CompiledOperation, CompiledQuery, Evaluate } from './compiled.js'
 import { FatalFault } from './fault.js'
 import { notABoolean } from './operators.js'
-import type { Scope } from './scope.js'
+import type { RunScope } from './scope.js'
 import { jsonText } from './text.js'
 import { withMeta, type Failure, type Result, type Value } from './value.js'
 
@@ -60,7 +60,7 @@ const WORK_BEFORE_PAUSE = 1000
  * stack, so that any number of outputs of one input takes constant stack and can be interrupted.
  */
 export class Pipeline {
-  readonly scope: Scope
+  readonly scope: RunScope
   /** No further input can change anything. */
   stopped = false
   /** Done since it was last set to 0. */
@@ -79,7 +79,7 @@ export class Pipeline {
    * @param order in which inputs come, if they are events in a known order
    * @param live for subscriptions: the input ends several times, results are taken back when they change, nothing pauses
    */
-  constructor(query: CompiledQuery, scope: Scope, order: EventOrder | undefined, sink: Sink, live = false) {
+  constructor(query: CompiledQuery, scope: RunScope, order: EventOrder | undefined, sink: Sink, live = false) {
     this.#live = live
     this.scope = scope
     this.#operations = query.operations
@@ -168,7 +168,7 @@ export class Pipeline {
   }
 
   /** The result; `scope.pending` says that it is none yet. */
-  #evaluate(evaluate: (scope: Scope) => Result, input: Value | undefined, weight: number): Result {
+  #evaluate(evaluate: Evaluate, input: Value | undefined, weight: number): Result {
     const { scope } = this
     scope.input = input
     scope.begin()

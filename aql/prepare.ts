@@ -1,6 +1,7 @@
 import type { AppId, EventOrder, NodeId, StoredEvent, TagSelection } from '../core/index.js'
 import type { AqlText, Pragma, TagExpr } from './ast.js'
-import { compileQuery, type CompiledQuery } from './compile.js'
+import { compileQuery } from './compile.js'
+import type { CompiledQuery } from './compiled.js'
 import { AqlRangesDifferError, AqlSyntaxError, AqlTooComplexError } from './errors.js'
 import { checkFeatures, detectFeatures, type Endpoint, type FeatureName } from './features.js'
 import { DEFAULT_AQL_LIMITS, type AqlLimits } from './limits.js'
@@ -11,7 +12,7 @@ import { checkPlacement } from './placement.js'
 import { PRAGMA_NODE_ID, PragmaStore } from './pragma-events.js'
 import { QueryRun, rangesDiffer, type RunInput, type RunOutcome } from './query-run.js'
 import type { Row } from './rows.js'
-import { Scope } from './scope.js'
+import { RunScope } from './scope.js'
 import { toSelection, type SelectionContext } from './selection.js'
 import type { Failure, Value } from './value.js'
 
@@ -174,7 +175,7 @@ class Prepared implements PreparedQuery {
     }
     const values: Value[] = []
     for (const evaluate of source.dynamic.evaluates) {
-      const scope = new Scope({ limits: this.#limits }, undefined)
+      const scope = new RunScope({ limits: this.#limits }, undefined)
       scope.begin()
       const value = evaluate(scope)
       if (value.kind === 'failure') throw new AqlSyntaxError(value.message, this.#text, source.tags.span.start)

@@ -9,16 +9,15 @@ import {
 } from '../core/index.js'
 import { elementsOf } from './access.js'
 import type { TagExpr } from './ast.js'
-import type { CompiledItem, CompiledQuery } from './compile.js'
+import type { CompiledItem, CompiledQuery, DynamicTags, Evaluate, World } from './compiled.js'
 import { Detacher } from './detach.js'
-import type { DynamicTags } from './dynamic-tags.js'
 import { FatalFault, tooManyValues } from './fault.js'
 import { readValue } from './json-slice.js'
 import { Pacer } from './pacer.js'
 import { Pipeline, type Progress, type Sink } from './pipeline.js'
 import { RowSink } from './row-sink.js'
 import type { Row } from './rows.js'
-import { Scope, type World } from './scope.js'
+import { RunScope } from './scope.js'
 import { mergeMeta, type Meta } from './metadata.js'
 import { arrayValue, failure, withMeta, type Failure, type Result, type Value } from './value.js'
 
@@ -83,8 +82,8 @@ export class QueryRun {
   async *#rows(): AsyncGenerator<Row[], boolean> {
     const { source, preferredOrder } = this.#query
     const order = source.kind === 'events' ? (preferredOrder ?? this.#input.order) : undefined
-    const pipeline = new Pipeline(this.#query, new Scope(this.#world, undefined), order, this.#sink)
-    const outside = new Scope(this.#world, undefined)
+    const pipeline = new Pipeline(this.#query, new RunScope(this.#world, undefined), order, this.#sink)
+    const outside = new RunScope(this.#world, undefined)
     if (source.kind === 'array') {
       const done = yield* this.#feedArray(source.items, outside, pipeline)
       if (!done) return false
@@ -116,7 +115,7 @@ export class QueryRun {
   /** @returns whether all elements had a value */
   async *#feedArray(
     items: readonly CompiledItem[],
-    outside: Scope,
+    outside: RunScope,
     pipeline: Pipeline,
   ): AsyncGenerator<Row[], boolean> {
     for (const item of items) {
@@ -164,7 +163,11 @@ export class QueryRun {
     return reader.read({ selection, order, lowerBound, upperBound, signal })
   }
 
-  async #selection(tags: TagExpr, dynamic: DynamicTags | undefined, outside: Scope): Promise<TagSelection | Failure> {
+  async #selection(
+    tags: TagExpr,
+    dynamic: DynamicTags | undefined,
+    outside: RunScope,
+  ): Promise<TagSelection | Failure> {
     if (dynamic === undefined) return this.#select(tags)
     const values: Value[] = []
     for (const evaluate of dynamic.evaluates) {
@@ -177,7 +180,7 @@ export class QueryRun {
   }
 
   /** Evaluates an expression that stands outside of the operations, with its sub-queries. */
-  async #evaluate(evaluate: (scope: Scope) => Result, scope: Scope): Promise<Result> {
+  async #evaluate(evaluate: Evaluate, scope: RunScope): Promise<Result> {
     for (;;) {
       if (this.#pacer.isOver()) await this.#pacer.pause()
       scope.begin()
@@ -192,7 +195,7 @@ export class QueryRun {
   }
 
   /** The values that an element of a source array stands for. */
-  async #itemValues(item: CompiledItem, outside: Scope): Promise<readonly Value[] | Failure> {
+  async #itemValues(item: CompiledItem, outside: RunScope): Promise<readonly Value[] | Failure> {
     const result = await this.#evaluate(item.evaluate, outside)
     if (result.kind === 'failure') return result
     if (!item.spread) return [result]
@@ -202,14 +205,14 @@ export class QueryRun {
   }
 
   /** All results as an array whose elements keep their own metadata; the first diagnostic is the outcome instead. */
-  async #subQuery(query: CompiledQuery, outer: Scope): Promise<Result> {
+  async #subQuery(query: CompiledQuery, outer: RunScope): Promise<Result> {
     this.#pacer.check()
     const sink = new ValueSink(this.#world.limits.maxValues)
     // The surroundings of the query see what the expression sees; their own sub-queries must not mix with its.
     const outside = outer.fork()
     const { source } = query
     const order = source.kind === 'array' ? undefined : query.preferredOrder === 'desc' ? 'desc' : 'asc'
-    const pipeline = new Pipeline(query, new Scope(this.#world, outer), order, sink)
+    const pipeline = new Pipeline(query, new RunScope(this.#world, outer), order, sink)
     if (source.kind === 'array') await this.#feedSubArray(source.items, outside, pipeline, sink)
     else {
       const selection = await this.#selection(source.tags, source.dynamic, outside)
@@ -234,7 +237,7 @@ export class QueryRun {
 
   async #feedSubArray(
     items: readonly CompiledItem[],
-    outside: Scope,
+    outside: RunScope,
     pipeline: Pipeline,
     sink: ValueSink,
   ): Promise<void> {

@@ -1,5 +1,4 @@
-import type { CompiledQuery } from './compile.js'
-import type { AqlLimits } from './limits.js'
+import type { CompiledQuery, Scope, World } from './compiled.js'
 import { failure, type Failure, type Result, type Value } from './value.js'
 
 /**
@@ -16,28 +15,18 @@ const MAX_TEXT = 16 * 1024 * 1024
 
 const TOO_LARGE = failure('too-large', 'the value grows too large')
 
-/** What the query can see of the world. */
-export interface World {
-  readonly limits: AqlLimits
-}
-
-/** The bindings that an expression can see while it is evaluated. */
-export class Scope {
+/** The scope of one run of a query's operations, with an account of what its bindings hold. */
+export class RunScope implements Scope {
   readonly world: World
   readonly parent: Scope | undefined
-  /** Values of `LET`, by slot. Later outputs of the same input overwrite the slots behind them, which nobody reads then. */
   readonly slots: (Value | undefined)[] = []
   /** What the values in `slots` hold, in cells. */
   readonly #heldBySlot: number[] = []
   #held = 0
   #used = 0
-  /** `_`. */
   input: Value | undefined
-  /** Outcomes of the aggregators while the expression of `AGGREGATE` is evaluated. */
   aggregates: readonly Result[] = []
-  /** Outcomes of the sub-queries of the expression that is being evaluated, by number. */
   results = new Map<number, Result>()
-  /** A sub-query whose outcome is missing: it has to be run, and the expression evaluated again. */
   pending: CompiledQuery | undefined
 
   constructor(world: World, parent: Scope | undefined) {
@@ -58,13 +47,11 @@ export class Scope {
     this.#heldBySlot[slot] = cells
   }
 
-  /** @returns a failure when the expression has used up what it may use */
   charge(cells: number): Failure | undefined {
     this.#used += cells
     return this.#used > MAX_CELLS ? TOO_LARGE : undefined
   }
 
-  /** @param total length of the text to which `characters` are added */
   chargeText(characters: number, total: number): Failure | undefined {
     return total > MAX_TEXT ? TOO_LARGE : this.charge(characters / CHARACTERS_PER_CELL)
   }
@@ -75,8 +62,8 @@ export class Scope {
   }
 
   /** The same bindings for an expression evaluated in the middle of another one. */
-  fork(): Scope {
-    const fork = new Scope(this.world, this.parent)
+  fork(): RunScope {
+    const fork = new RunScope(this.world, this.parent)
     fork.slots.push(...this.slots)
     fork.#held = this.#used
     fork.#used = this.#used

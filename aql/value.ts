@@ -1,4 +1,3 @@
-import type { StoredEvent } from '../core/index.js'
 import type { Meta } from './metadata.js'
 
 /** One shape for all values keeps property access fast; `kind` tells the type of `data`. */
@@ -138,9 +137,4 @@ export function typeName(value: Value): string {
     default:
       return value.kind
   }
-}
-
-/** The payload of an event as text. */
-export function payloadSlice(event: StoredEvent): JsonSlice {
-  return { bytes: event.bytes, start: event.payloadStart, end: event.payloadEnd }
 }

@@ -125,9 +125,13 @@ export function keyRange(op: RangeOp, bound: EventKeyBound): Range<KeyPoint> {
   }
 }
 
+/** No stream has a greater number, and stream ids are not made with one. */
+const MAX_STREAM_NUMBER = BigInt(Number.MAX_SAFE_INTEGER)
+
 function toKeyBound(point: KeyPoint | undefined): KeyBound | undefined {
   if (point === undefined) return undefined
-  return { lamport: Number(point.lamport), stream: `${point.nodeId}-${String(point.number)}` }
+  const number = point.number < MAX_STREAM_NUMBER ? point.number : MAX_STREAM_NUMBER
+  return { lamport: Number(point.lamport), stream: `${point.nodeId}-${String(number)}` }
 }
 
 export function compareKeyPoints(a: KeyPoint, b: KeyPoint): number {

@@ -659,6 +659,20 @@ t.test('operations run one after the other for each input', async (t) => {
   t.same(await tried("FROM [1] SELECT FROM 'zzz' AGGREGATE LAST(_) END ?? NULL"), ['null'])
   t.same(await tried("FROM [1] SELECT FROM [...FROM 'a' END, ...[8]] SELECT _.n ?? _ END"), ['[1,2.5,8]'])
   t.same(await tried('FROM [1] SELECT FROM [10, 20] LET y := _ SELECT FROM [y] SELECT _ + y END END'), ['[[20],[40]]'])
+  t.same(await tried('FROM [1] LET x := 5 SELECT FROM [1, 2] AGGREGATE SUM(_) SELECT [_, x] END'), ['[[3,5]]'])
+  t.same(await tried('FROM [1] LET x := 5 SELECT FROM [1] LET y := 1 AGGREGATE SUM(_ + y) + x END'), ['[7]'])
+  t.same(await tried('FROM [1] LET x := 5 SELECT FROM [1] AGGREGATE SUM(_) + x LET x := 9 SELECT _ + x END, x'), [
+    '[15]',
+    '5',
+  ])
+  t.same(await tried('FROM [3] SELECT FROM [1, 2] SELECT FROM [_] SELECT _ END END, _'), ['[[1],[2]]', '3'])
+  t.same(await tried("FROM [1, 2] LET x := (FROM 'a' SELECT _.n END)[_ - 1] FILTER x > 0 SELECT x"), ['1', '2.5'])
+  t.same(await tried('FROM [1, 2] SELECT [FROM [_] END, FROM [_ + 1] END], IsDefined(FROM [y] END)'), [
+    '[[1],[2]]',
+    'false',
+    '[[2],[3]]',
+    'false',
+  ])
   t.same(await tried('FROM [2] SELECT FROM [1] FILTER FALSE SELECT _ END'), ['[]'])
 })
 

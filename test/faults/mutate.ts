@@ -1,7 +1,7 @@
 import type { Random } from '../support/random.js'
 
 /** Changes made to one input at most. */
-const MAX_CHANGES = 6
+const MAX_CHANGES = 4
 
 /** Beyond this an input grows no further. */
 const MAX_BYTES = 64 * 1024
@@ -58,4 +58,46 @@ function flip(random: Random, bytes: Buffer): Buffer {
 
 function insert(bytes: Buffer, at: number, what: Buffer): Buffer {
   return Buffer.concat([bytes.subarray(0, at), what, bytes.subarray(at)])
+}
+
+const VALUES: readonly unknown[] = [
+  null,
+  true,
+  false,
+  0,
+  -1,
+  1.5,
+  2 ** 53,
+  1e308,
+  '',
+  'a',
+  '\ud83d\ude82',
+  '\u0000',
+  [],
+  {},
+  [[]],
+  { a: 1 },
+]
+
+/** Valid JSON with other values in some places: what gets past the parser and has to be refused behind it. */
+export function mutateJson(random: Random, value: unknown, words: readonly string[], depth = 0): unknown {
+  if (random.chance(0.08)) return random.pick(VALUES)
+  if (typeof value === 'string') return random.chance(0.3) ? mutateText(random, value, words) : value
+  if (typeof value === 'number') return random.chance(0.2) ? value + random.below(7) - 3 : value
+  if (typeof value !== 'object' || value === null || depth > 20) return value
+  if (Array.isArray(value)) {
+    const items = value.map((item: unknown) => mutateJson(random, item, words, depth + 1))
+    return random.chance(0.1) ? [...items, ...items] : items
+  }
+  const members = Object.entries(value).filter(() => !random.chance(0.05))
+  return Object.fromEntries(
+    members.map(([name, member]: [string, unknown]) => [
+      random.chance(0.03) ? mutateText(random, name, words) : name,
+      mutateJson(random, member, words, depth + 1),
+    ]),
+  )
+}
+
+function mutateText(random: Random, text: string, words: readonly string[]): string {
+  return mutate(random, [Buffer.from(text)], words).toString()
 }

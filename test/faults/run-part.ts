@@ -1,5 +1,5 @@
 import t from 'tap'
-import { skipSlow, testLevel } from '../support/level.js'
+import { testLevel } from '../support/level.js'
 import type { Part } from './part.js'
 
 /** How many trials of a part a test run does, by level; 0 leaves the part out. */
@@ -11,7 +11,8 @@ export interface Counts {
 /** Turns a part into a test: all its trials must pass. */
 export function testPart(part: Part, promise: string, counts: Counts): Promise<unknown> {
   const count = testLevel() === 'quick' ? counts.quick : counts.ci
-  const reason = part.unavailable() ?? (count === 0 ? skipSlow() : false)
+  const skipped = count === 0 ? 'takes root or minutes; runs with MILLRACE_TEST_LEVEL=ci' : false
+  const reason = part.unavailable() ?? skipped
   return t.test(promise, { skip: reason, timeout: 1_500_000 }, async (test) => {
     const log = (line: string): void => test.comment(line)
     const { passed, failed, details } = await part.run({ from: 0, count, log })

@@ -61,8 +61,10 @@ export class Sealer {
     const work = this.#takeWork()
     const encoded = new Map<TailBlock, EncodedBlock>()
     let arrival = this.#nextArrival
+    // With nothing else to seal there is time to deflate better than the tail did.
+    const calm = work.length === 1 && work[0]?.blocks.length === 1
     for (const { blocks } of work) {
-      for (const block of blocks) encoded.set(block, await this.#encode(block, arrival++))
+      for (const block of blocks) encoded.set(block, await this.#encode(block, arrival++, calm))
     }
     if (encoded.size === 0) return 0
     // Numbers are used up now, whatever comes: they must not be written twice with different content.
@@ -108,10 +110,11 @@ export class Sealer {
     return work
   }
 
-  #encode(block: TailBlock, arrival: number): Promise<EncodedBlock> {
+  #encode(block: TailBlock, arrival: number, anew: boolean): Promise<EncodedBlock> {
     const { topic, identity } = this.#options
+    const parts = anew ? block.parts.map((part) => ({ ...part, frames: [] })) : block.parts
     const sign = (bytes: Uint8Array) => identity.sign(bytes)
-    return encodeBlock({ topic, arrival, previousHash: block.previousHash, parts: block.parts, sign })
+    return encodeBlock({ topic, arrival, previousHash: block.previousHash, parts, sign })
   }
 
   async #writeBlocks(blocks: readonly EncodedBlock[]): Promise<void> {

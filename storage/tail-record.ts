@@ -4,7 +4,16 @@ import { ByteWriter } from './byte-writer.js'
 import { HASH_LENGTH, nextHash } from './chain.js'
 import { CHECK_LENGTH, openValue, sealValue } from './checked-value.js'
 import { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
-import { cutFrames, deflateFrame, deflateFrameAsync, inflateFrames, MAX_RAW_BYTES, type Frame } from './frames.js'
+import {
+  cutFrames,
+  deflateFrame,
+  deflateFrameAsync,
+  inflateFrames,
+  MAX_RAW_BYTES,
+  type Frame,
+  type FrameRange,
+  type FrameWaiter,
+} from './frames.js'
 import { parseLines } from './line-parser.js'
 import { lineBytes, lineCount, type Lines } from './lines.js'
 
@@ -21,11 +30,11 @@ const MIN_DEFLATED_EVENTS = 8
 /** Bytes of lines from which even a single event is deflated. */
 const MIN_DEFLATED_BYTES = 16 * 1024
 
-/** Bytes of lines from which deflating moves to zlib's threads; below, handing over costs more than it saves. */
-const MIN_ASYNC_BYTES = 64 * 1024
+/** Bytes of lines from which a commit counts as one of many events. */
+const MANY_BYTES = 64 * 1024
 
-/** Frames of one record that are deflated at the same time. */
-const PARALLEL_FRAMES = 4
+/** Bytes of a frame, which is then a single event, from which zlib's threads deflate it: several milliseconds. */
+const MIN_ASYNC_BYTES = 256 * 1024
 
 /** One commit part of one stream, ready to be stored under (stream, first offset). */
 export interface EncodedTail {
@@ -45,20 +54,27 @@ export interface DecodedTail {
 
 /** Deflates on the calling thread. */
 export function encodeTailRecord(lines: Lines, previousHash: Uint8Array): EncodedTail {
-  const frames = frameRanges(lines).map((range) => deflateFrame(lines, range))
+  const waiting = waiterOf(lines)
+  const frames = frameRanges(lines).map((range) => deflateFrame(lines, range, waiting))
   return encode(lines, previousHash, frames)
 }
 
-/** As {@link encodeTailRecord}, but large commits are deflated in zlib's threads. */
+/** As {@link encodeTailRecord}, but large events are deflated in zlib's threads. */
 export async function encodeTailRecordAsync(lines: Lines, previousHash: Uint8Array): Promise<EncodedTail> {
-  if (lineBytes(lines).length < MIN_ASYNC_BYTES) return encodeTailRecord(lines, previousHash)
   const ranges = frameRanges(lines)
+  const { starts } = lines
+  const isLarge = ({ from, to }: FrameRange) => (starts[to] ?? 0) - (starts[from] ?? 0) >= MIN_ASYNC_BYTES
+  if (!ranges.some(isLarge)) return encodeTailRecord(lines, previousHash)
+  const waiting = waiterOf(lines)
   const frames: Frame[] = []
-  for (let at = 0; at < ranges.length; at += PARALLEL_FRAMES) {
-    const round = ranges.slice(at, at + PARALLEL_FRAMES).map((range) => deflateFrameAsync(lines, range, 'publisher'))
-    frames.push(...(await Promise.all(round)))
+  for (const range of ranges) {
+    frames.push(isLarge(range) ? await deflateFrameAsync(lines, range, waiting) : deflateFrame(lines, range, waiting))
   }
   return encode(lines, previousHash, frames)
+}
+
+function waiterOf(lines: Lines): FrameWaiter {
+  return lineBytes(lines).length < MANY_BYTES ? 'few' : 'many'
 }
 
 /**

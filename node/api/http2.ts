@@ -19,6 +19,8 @@ const MAX_STREAMS = 1024
 export class Http2Sessions {
   readonly #server: Http2Server
   readonly #sessions = new Set<ServerHttp2Session>()
+  /** Their connections. A session that has closed only half-closes its own and leaves the rest to the client. */
+  readonly #connections = new Set<Socket>()
   /** Connections that have not yet shown what they speak. */
   readonly #undecided = new Set<Socket>()
 
@@ -44,7 +46,7 @@ export class Http2Sessions {
     server.removeAllListeners('connection')
     server.on('connection', (connection: Socket) => {
       this.#peek(connection, (isHttp2) => {
-        if (isHttp2) this.#server.emit('connection', connection)
+        if (isHttp2) this.#take(connection)
         else for (const listener of accept) Reflect.apply(listener, server, [connection])
       })
     })
@@ -58,6 +60,13 @@ export class Http2Sessions {
 
   terminate(): void {
     for (const session of this.#sessions) session.destroy()
+    for (const connection of this.#connections) connection.destroy()
+  }
+
+  #take(connection: Socket): void {
+    this.#connections.add(connection)
+    connection.on('close', () => this.#connections.delete(connection))
+    this.#server.emit('connection', connection)
   }
 
   #peek(connection: Socket, decide: (isHttp2: boolean) => void): void {

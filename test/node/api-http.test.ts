@@ -847,7 +847,7 @@ t.test('HTTP/2 with prior knowledge is spoken on the same port', async (t) => {
   left.end('{"query":"endless 100000","order":"asc"}')
   await once(left, 'response')
   await eventually(() => node.events.open === 1)
-  left.close()
+  left.destroy()
   await eventually(() => node.events.open === 0)
   const live = askHttp2(session, { ...post, ':path': SUBSCRIBE }, '{"query":"FROM \'a\'"}')
   await eventually(() => node.events.open === 1)

@@ -1,8 +1,14 @@
 #!/usr/bin/env node
+import { performance } from 'node:perf_hooks'
+import { EXIT } from './exit-codes.js'
 import { runCli } from './run-cli.js'
 import type { Output } from './terminal.js'
 
+/** A second signal after so many milliseconds ends the process at once. What is acknowledged is safe. */
+const IMPATIENT_MS = 500
+
 const stop = new AbortController()
+let stoppedAt: number | undefined
 
 function outputOf(stream: NodeJS.WriteStream): Output {
   // The reader of a pipe may leave at any time (head, less): then there is nothing more to do.
@@ -14,6 +20,9 @@ function outputOf(stream: NodeJS.WriteStream): Output {
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
+    // npm passes a Ctrl-C on that the terminal has sent already: only a later one means impatience.
+    if (performance.now() - (stoppedAt ?? Infinity) > IMPATIENT_MS) process.exit(EXIT.failure)
+    stoppedAt ??= performance.now()
     stop.abort(signal)
   })
 }
@@ -25,3 +34,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
   env: process.env,
   signal: stop.signal,
 })
+// A pipe that nobody closes must not keep the process.
+process.stdin.destroy()

@@ -2,7 +2,13 @@ import { nearestWord, MillraceError } from '../core/index.js'
 import { ConfigError } from '../config/index.js'
 import type { Command } from './command.js'
 import { config } from './commands/config.js'
+import { offsets } from './commands/offsets.js'
+import { publish } from './commands/publish.js'
+import { query } from './commands/query.js'
+import { route } from './commands/route.js'
 import { run } from './commands/run.js'
+import { streams } from './commands/streams.js'
+import { tail } from './commands/tail.js'
 import { EXIT, exitCodeOf } from './exit-codes.js'
 import { renderHelp, renderOverview } from './help.js'
 import { parseCall } from './parse-call.js'
@@ -10,7 +16,7 @@ import { paint, write, type Terminal } from './terminal.js'
 import { UsageError } from './usage-error.js'
 import { packageVersion } from './version.js'
 
-const COMMANDS: readonly Command[] = [run, config]
+const COMMANDS: readonly Command[] = [run, publish, query, tail, streams, offsets, route, config]
 
 /** Runs one command line (without node and script). Never throws. @returns the exit code */
 export async function runCli(argv: readonly string[], terminal: Terminal): Promise<number> {

@@ -1,0 +1,56 @@
+import { Client } from '../client/index.js'
+import { nodeTransport, type NodeAddress } from '../client/node.js'
+import type { Call, Options } from './command.js'
+import { SETTINGS_OPTIONS, settingsOf } from './settings-options.js'
+import { UsageError } from './usage-error.js'
+import { packageVersion } from './version.js'
+
+/** Flags of the commands that talk to a node. */
+export const CONNECT_OPTIONS: Options = {
+  node: {
+    type: 'string',
+    short: 'n',
+    value: 'URL',
+    help: 'node to talk to, such as http://127.0.0.1:4454 (MILLRACE_NODE)',
+  },
+  socket: { type: 'string', short: 's', value: 'PATH', help: 'Unix socket of the node' },
+  ...SETTINGS_OPTIONS,
+  app: { type: 'string', value: 'ID', help: 'app to speak as; by default com.example.millrace' },
+}
+
+/** A client for the node that the flags name: `--node`, `--socket`, else the socket of the configuration. */
+export function connect(call: Call): Client {
+  const appId = call.text('app') ?? 'com.example.millrace'
+  const manifest = { appId, displayName: 'millrace command line', version: packageVersion() }
+  return new Client(nodeTransport(addressOf(call)), manifest)
+}
+
+/** Runs `work` with a client and closes it. */
+export async function withClient<T>(call: Call, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = connect(call)
+  try {
+    return await work(client)
+  } finally {
+    client.close()
+  }
+}
+
+function addressOf(call: Call): NodeAddress {
+  const named = call.text('node')
+  const socket = call.text('socket')
+  if (named !== undefined && socket !== undefined) throw new UsageError('--node and --socket exclude each other')
+  if (named !== undefined) return { url: checkUrl(named) }
+  if (socket !== undefined) return { socketPath: socket }
+  const fromEnv = call.terminal.env['MILLRACE_NODE'] ?? ''
+  const isPlaced = call.text('data') !== undefined || call.text('config') !== undefined
+  if (fromEnv !== '' && !isPlaced) return { url: checkUrl(fromEnv) }
+  return { socketPath: settingsOf(call).settings.api.socket }
+}
+
+function checkUrl(text: string): string {
+  const url = /^[a-z]+:\/\//i.test(text) ? text : `http://${text}`
+  if (!URL.canParse(url) || !url.toLowerCase().startsWith('http://')) {
+    throw new UsageError(`'${text}' is no address of a node; http://HOST:PORT is one`)
+  }
+  return url
+}

@@ -1,0 +1,164 @@
+import type { EventOrder, Publication, StreamId } from '../core/index.js'
+import { RequestRefusedError } from './errors.js'
+import { splitLines } from './lines.js'
+import type { StreamReport } from './streams.js'
+import type { Transport, TransportResponse } from './transport.js'
+
+/** Who asks. Apps below `com.example.` need no permission. */
+export interface AppManifest {
+  readonly appId: string
+  readonly displayName: string
+  readonly version: string
+}
+
+export type Offsets = Readonly<Record<StreamId, number>>
+
+export interface QueryBounds {
+  readonly order?: EventOrder
+  /** Exclusive. */
+  readonly lowerBound?: Offsets
+  /** Inclusive. */
+  readonly upperBound?: Offsets
+  readonly signal?: AbortSignal
+}
+
+export interface NodeInfo {
+  readonly connectedNodes: number
+  readonly uptime: { readonly secs: number; readonly nanos: number }
+  readonly version: string
+}
+
+/** Talks to one node. The token is fetched with the first request, and again when the node no longer takes it. */
+export class Client {
+  readonly #transport: Transport
+  readonly #manifest: AppManifest
+  #token: Promise<string> | undefined
+
+  constructor(transport: Transport, manifest: AppManifest) {
+    this.#transport = transport
+    this.#manifest = manifest
+  }
+
+  /**
+   * Publishes events given as JSON texts of `{"tags":[…],"payload":…}`, in one commit; the payloads are sent as they
+   * are.
+   */
+  async publish(events: readonly string[], signal?: AbortSignal): Promise<readonly Publication[]> {
+    const body = `{"data":[${events.join(',')}]}`
+    const { data } = (await this.#askJson('POST', '/api/v2/events/publish', body, signal)) as { data: Publication[] }
+    return data
+  }
+
+  /** Lines of the answer as JSON texts: events and diagnostics, at last the offsets. */
+  query(query: string, { order = 'asc', lowerBound, upperBound, signal }: QueryBounds = {}): AsyncGenerator<string> {
+    return this.#askLines('/api/v2/events/query', { query, order, lowerBound, upperBound }, signal)
+  }
+
+  /** Lines as JSON texts: what is there, the offsets, then live events without end. */
+  subscribe(query: string, { lowerBound, signal }: Omit<QueryBounds, 'order'> = {}): AsyncGenerator<string> {
+    return this.#askLines('/api/v2/events/subscribe', { query, lowerBound }, signal)
+  }
+
+  async offsets(signal?: AbortSignal): Promise<{ readonly present: Offsets; readonly toReplicate: Offsets }> {
+    const reply = await this.#askJson('GET', '/api/v2/events/offsets', undefined, signal)
+    return reply as { present: Offsets; toReplicate: Offsets }
+  }
+
+  async nodeInfo(signal?: AbortSignal): Promise<NodeInfo> {
+    return (await this.#askJson('GET', '/api/v2/node/info', undefined, signal)) as NodeInfo
+  }
+
+  async nodeId(signal?: AbortSignal): Promise<string> {
+    const response = await this.#transport.request({ method: 'GET', path: '/api/v2/node/id', headers: {}, signal })
+    return readText(response)
+  }
+
+  async streams(signal?: AbortSignal): Promise<readonly StreamReport[]> {
+    const reply = await this.#askJson('GET', '/api/millrace/v1/streams', undefined, signal)
+    return (reply as { streams: StreamReport[] }).streams
+  }
+
+  /** What a query would do, found out without running it. */
+  async explain(query: string, { order, signal }: QueryBounds = {}): Promise<Readonly<Record<string, unknown>>> {
+    const body = JSON.stringify({ query, order })
+    return (await this.#askJson('POST', '/api/millrace/v1/explain', body, signal)) as Record<string, unknown>
+  }
+
+  close(): void {
+    this.#transport.close()
+  }
+
+  async #askJson(method: 'GET' | 'POST', path: string, body?: string, signal?: AbortSignal): Promise<unknown> {
+    const response = await this.#ask(method, path, body, signal)
+    return JSON.parse(await readText(response))
+  }
+
+  async *#askLines(path: string, request: object, signal?: AbortSignal): AsyncGenerator<string> {
+    const { body } = await this.#ask('POST', path, JSON.stringify(request), signal)
+    yield* splitLines(body)
+  }
+
+  /** Asks with the token, and once more with a new one when the node does not take the old one any more. */
+  async #ask(method: 'GET' | 'POST', path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
+    const isFirst = this.#token === undefined
+    const response = await this.#send(method, path, body, signal)
+    if (response.status !== 401 || isFirst) return accept(response)
+    await readText(response)
+    this.#token = undefined
+    return accept(await this.#send(method, path, body, signal))
+  }
+
+  async #send(method: 'GET' | 'POST', path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
+    const headers = { authorization: `Bearer ${await this.#authorised(signal)}` }
+    if (body === undefined) return this.#transport.request({ method, path, headers, signal })
+    const typed = { ...headers, 'content-type': 'application/json' }
+    return this.#transport.request({ method, path, headers: typed, body, signal })
+  }
+
+  #authorised(signal: AbortSignal | undefined): Promise<string> {
+    const token = (this.#token ??= this.#authenticate(signal))
+    token.catch(() => {
+      if (this.#token === token) this.#token = undefined
+    })
+    return token
+  }
+
+  async #authenticate(signal: AbortSignal | undefined): Promise<string> {
+    const response = await this.#transport.request({
+      method: 'POST',
+      path: '/api/v2/auth',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(this.#manifest),
+      signal,
+    })
+    const { token } = JSON.parse(await readText(await accept(response))) as { token: string }
+    return token
+  }
+}
+
+/** @throws RequestRefusedError */
+async function accept(response: TransportResponse): Promise<TransportResponse> {
+  if (response.status >= 200 && response.status < 300) return response
+  const text = await readText(response)
+  const { code, message } = errorBody(text)
+  throw new RequestRefusedError(response.status, code, message ?? `HTTP status ${String(response.status)}`)
+}
+
+function errorBody(text: string): { readonly code: string; readonly message?: string } {
+  try {
+    const body: unknown = JSON.parse(text)
+    if (typeof body === 'object' && body !== null && 'code' in body && 'message' in body) {
+      return { code: String(body.code), message: String(body.message) }
+    }
+  } catch {
+    // Not from a node of ours, or not an error body: the status has to do.
+  }
+  return { code: 'ERR_UNKNOWN' }
+}
+
+async function readText({ body }: TransportResponse): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of body) text += decoder.decode(chunk, { stream: true })
+  return text + decoder.decode()
+}

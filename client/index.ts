@@ -1,0 +1,7 @@
+export { parseAnswerLine, payloadText, type AnswerEvent, type AnswerLine } from './answer.js'
+export { Client, type AppManifest, type NodeInfo, type Offsets, type QueryBounds } from './client.js'
+export { AnswerFailedError, NodeUnreachableError, RequestRefusedError } from './errors.js'
+export { fetchTransport } from './fetch-transport.js'
+export { splitLineBytes } from './lines.js'
+export type { StreamReport } from './streams.js'
+export type { Transport, TransportRequest, TransportResponse } from './transport.js'

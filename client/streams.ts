@@ -1,0 +1,31 @@
+import type { StreamId } from '../core/index.js'
+
+/** A stream as operators see it; `null` is "no limit" or "unknown". */
+export interface StreamReport {
+  readonly stream: StreamId
+  readonly name: string | null
+  readonly number: number
+  readonly own: boolean
+  readonly events: number
+  /** Oldest offset that can be read; `nextOffset` when there is none. */
+  readonly firstOffset: number
+  readonly nextOffset: number
+  readonly blocks: number
+  readonly tailEvents: number
+  readonly storedBytes: number
+  /** Microseconds since 1970, as the next. */
+  readonly oldestTimestamp: number | null
+  readonly newestTimestamp: number | null
+  readonly retention: {
+    readonly maxEvents: number | null
+    readonly maxStoredBytes: number | null
+    readonly maxAgeMicros: number | null
+    readonly maxBlockAgeMicros: number | null
+  }
+  readonly nextPrune: {
+    readonly blocks: number
+    readonly events: number
+    readonly storedBytes: number
+    readonly heldBackBy: 'no-limit' | 'unsealed' | 'within-limits' | 'clock-jump'
+  }
+}

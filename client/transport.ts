@@ -1,0 +1,24 @@
+/** A request to the node, whatever carries it. */
+export interface TransportRequest {
+  readonly method: 'GET' | 'POST'
+  /** Beginning with `/`. */
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface TransportResponse {
+  readonly status: number
+  /** Chunks as they arrive. Not reading is flow control; ending early closes the connection. */
+  readonly body: AsyncIterable<Uint8Array>
+}
+
+/** Carries requests to one node. */
+export interface Transport {
+  /** For messages, such as `http://127.0.0.1:4454`. */
+  readonly target: string
+  /** @throws NodeUnreachableError, also from `body` when the connection breaks off; or the reason of the signal */
+  request(request: TransportRequest): Promise<TransportResponse>
+  close(): void
+}

@@ -20,6 +20,11 @@ const say = (text: string): void => {
 }
 
 const node = await startNode(config)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    void node.stop().finally(() => process.exit(1))
+  })
+}
 try {
   const figures = await run(await App.connect(node.url))
   if (asJson) console.log(JSON.stringify(figures))

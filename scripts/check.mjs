@@ -23,6 +23,7 @@ const jobs = {
   'dead-code': [...bin('knip/bin/knip.js'), '--no-config-hints'],
   'api-docs': bin('typedoc/bin/typedoc'),
   package: [...bin('publint/src/cli.js'), '--strict', '.'],
+  exports: [...bin('@arethetypeswrong/cli/dist/index.js'), '--pack', '.', '--profile', 'esm-only', '--no-emoji'],
   tarball: ['node', 'scripts/check-tarball.mjs'],
   lint: [...eslint, '--max-warnings', '0', '.'],
 }

@@ -46,6 +46,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   })
 }
 
+// When npm is killed outright nobody passes a signal on; a node that nobody sees must not go on.
+const parent = process.ppid
+setInterval(() => {
+  if (process.ppid !== parent) node.kill('SIGTERM')
+}, 1000).unref()
+
 node.on('error', (error) => {
   console.error(`cannot run ${mainFile}: ${error.message}`)
   process.exitCode = 70

@@ -15,7 +15,7 @@ interface FlightRow {
 
 t.test('the example with real data finds out what the tables say', async (t) => {
   const program = fileURLToPath(new URL('../../examples/real-data.js', import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, [program, '--json'])
+  const { stdout } = await promisify(execFile)(process.execPath, [program, '--json'], { timeout: 60_000 })
   const figures = JSON.parse(stdout) as Record<string, any>
 
   const flights = JSON.parse(await read('flights-10k.json')) as FlightRow[]

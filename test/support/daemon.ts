@@ -107,6 +107,12 @@ export class DaemonProcess implements AsyncDisposable {
       { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.#directory, env: { ...process.env, ...env } },
     )
     this.#child = child
+    // A test that is cut off leaves no daemon behind.
+    const endWithTest = (): void => {
+      child.kill('SIGKILL')
+    }
+    process.once('exit', endWithTest)
+    child.once('exit', () => process.off('exit', endWithTest))
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text
     })

@@ -1,3 +1,6 @@
+import { cp, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { event, openTestStore, publish, readAll, until } from '../support/store.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
@@ -57,4 +60,42 @@ t.test('requests that arrive together share a commit and keep their order', asyn
   )
   t.equal(store.metrics().commits, 1)
   await opened.close()
+})
+
+t.test('a data directory of format version 1 opens, is read exactly, and goes on', async (t) => {
+  // Tests run from dist/test; fixtures are not copied there.
+  const fixture = fileURLToPath(new URL('../../../test/fixtures/format-v1', import.meta.url))
+  const path = join(temporaryDirectory(t), 'data')
+  await cp(join(fixture, 'data'), path, { recursive: true })
+  const { store, close } = await openTestStore(path, {
+    topic: 'default-topic',
+    block: { maxEvents: 32, maxBytes: 16_384 },
+  })
+  t.same(store.health, { writable: true, problems: [] })
+  const lines: Buffer[] = []
+  const request = {
+    selection: { kind: 'all' },
+    order: 'asc',
+    lowerBound: new Map(),
+    upperBound: store.offsets(),
+  } as const
+  for await (const batch of store.read(request)) lines.push(...batch.slices())
+  const expected = await readFile(join(fixture, 'events.ndjson'), 'utf8')
+  t.equal(Buffer.concat(lines).toString(), expected, 'byte for byte')
+  const streams: unknown = JSON.parse(await readFile(join(fixture, 'streams.json'), 'utf8'))
+  t.match(await store.streams(), streams)
+  t.match(await store.blobs.get('com.example.app', ['folder', 'blob']), {
+    mimeType: 'text/plain',
+    bytes: Buffer.from('a blob'),
+  })
+  t.same(
+    [...(await store.registerStreams(['short-lived', 'new']))],
+    [
+      ['short-lived', 2],
+      ['new', 3],
+    ],
+  )
+  const [next] = await publish(store, [event('next', ['a'], 2)])
+  t.match(next, { offset: 100, lamport: 290 })
+  await close()
 })

@@ -4,9 +4,18 @@ import tseslint from 'typescript-eslint'
 
 /** What Node puts into the global scope and our scripts use. */
 const nodeGlobals = Object.fromEntries(
-  ['process', 'console', 'URL', 'fetch', 'AbortSignal', 'setTimeout', 'clearTimeout', 'Buffer', 'performance'].map(
-    (name) => [name, 'readonly'],
-  ),
+  [
+    'process',
+    'console',
+    'URL',
+    'fetch',
+    'AbortSignal',
+    'setInterval',
+    'setTimeout',
+    'clearTimeout',
+    'Buffer',
+    'performance',
+  ].map((name) => [name, 'readonly']),
 )
 
 export default tseslint.config(

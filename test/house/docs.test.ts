@@ -1,0 +1,57 @@
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { parseQuery } from '../../aql/index.js'
+import { checkConfigText } from '../../config/index.js'
+
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+
+async function documents(): Promise<Map<string, string>> {
+  const folders = ['.', 'docs', 'docs/decisions', 'examples']
+  const names = await Promise.all(
+    folders.map(async (folder) => (await readdir(join(root, folder))).map((name) => join(root, folder, name))),
+  )
+  const files = names.flat().filter((file) => file.endsWith('.md'))
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')))
+  return new Map(files.map((file, index) => [file, texts[index]!]))
+}
+
+/** Fenced blocks of one language; '' for those that name none. */
+function blocks(text: string, language: string): string[] {
+  return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].flatMap(([, found, body]) =>
+    found === language ? [body!] : [],
+  )
+}
+
+t.test('every link between documents leads somewhere', async (t) => {
+  for (const [file, text] of await documents()) {
+    const prose = text.replaceAll(/^```[\s\S]*?^```$/gm, '')
+    for (const [, target] of prose.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)) {
+      if (/^[a-z]+:/.test(target!)) continue
+      t.ok(existsSync(join(dirname(file), target!)), `${relative(root, file)} links to ${target!}`)
+    }
+  }
+})
+
+t.test('the AQL of the README is valid', async (t) => {
+  const queries = blocks(await readFile(join(root, 'README.md'), 'utf8'), '').filter((text) => /FROM/.test(text))
+  t.equal(queries.length, 2)
+  for (const query of queries) t.doesNotThrow(() => parseQuery(query))
+})
+
+t.test('the configuration shown in README and quick start is valid', async (t) => {
+  for (const name of ['README.md', 'docs/quick-start.md']) {
+    for (const text of blocks(await readFile(join(root, name), 'utf8'), 'yaml')) {
+      t.same(checkConfigText(text, name).problems, [], name)
+    }
+  }
+})
+
+t.test('every file that ARCHITECTURE.md names exists', async (t) => {
+  const text = await readFile(join(root, 'ARCHITECTURE.md'), 'utf8')
+  for (const [, name] of text.matchAll(/`([a-z]+\/[a-z/-]+\.(?:ts|peggy))`/g)) {
+    t.ok(existsSync(join(root, name!)), `${name!} exists`)
+  }
+})

@@ -43,7 +43,9 @@ const OURS = 'millrace'
 
 /** One row per work and system, with ours divided by theirs (above 1: ours is better). GitHub's form of a table. */
 export function table(measurements: readonly Measurement[]): string {
-  const rows = measurements.map((measurement) => {
+  const works = [...new Set(measurements.map(({ work }) => work))]
+  const grouped = works.flatMap((work) => measurements.filter((measurement) => measurement.work === work))
+  const rows = grouped.map((measurement) => {
     const { work, system, unit, values, note } = measurement
     return [
       work,

@@ -1,10 +1,13 @@
+import { execFile, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { parseQuery } from '../../aql/index.js'
 import { checkConfigText } from '../../config/index.js'
+import { DaemonProcess } from '../support/daemon.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
@@ -55,3 +58,27 @@ t.test('every file that ARCHITECTURE.md names exists', async (t) => {
     t.ok(existsSync(join(root, name!)), `${name!} exists`)
   }
 })
+
+const missing = ['bash', 'curl'].find((tool) => spawnSync(tool, ['--version']).status !== 0)
+
+t.test(
+  'the curl commands of README and quick start work in the order in which they stand',
+  { skip: missing === undefined ? false : `${missing} is not installed` },
+  async (t) => {
+    for (const name of ['README.md', 'docs/quick-start.md']) {
+      const daemon = await DaemonProcess.start()
+      t.teardown(() => daemon.close())
+      const script = blocks(await readFile(join(root, name), 'utf8'), 'sh')
+        .filter((block) => /^(API=|curl)/m.test(block))
+        .join('\n')
+        .replace('http://127.0.0.1:4454', daemon.url)
+        // It follows until it is stopped.
+        .replaceAll(/^curl -sN (?:.*\\\n)*.*$/gm, '')
+      const { stdout } = await promisify(execFile)('bash', ['-euc', script])
+      t.match(stdout, /"lamport":0,/, `${name}: published`)
+      t.match(stdout, /21\.5/, `${name}: queried`)
+      t.match(stdout, /\{"type":"offsets",/)
+      t.notMatch(stdout, /"code":"ERR_/)
+    }
+  },
+)

@@ -17,6 +17,7 @@ import { CorruptRecordError } from './corrupt-record.js'
 import { DiskUsage } from './disk-usage.js'
 import { Counters } from './counters.js'
 import { bootId } from './directory-lock.js'
+import type { TopicDirectory } from './data-directory.js'
 import { DiskGuard } from './disk-guard.js'
 import type {
   AppendRequest,
@@ -147,7 +148,7 @@ export class Store implements EventStore {
     const place = await options.directory.topicDirectory(options.topic)
     const databases = await openDatabases(options, place)
     try {
-      const store = new Store(await Store.#recover(options, databases, place.path))
+      const store = new Store(await Store.#recover(options, databases, place))
       store.#start()
       return store
     } catch (error) {
@@ -157,7 +158,11 @@ export class Store implements EventStore {
     }
   }
 
-  static async #recover(options: StoreOptions, databases: Databases, path: string): Promise<StoreParts> {
+  static async #recover(
+    options: StoreOptions,
+    databases: Databases,
+    { path, onRecord }: TopicDirectory,
+  ): Promise<StoreParts> {
     const { directory, topic, logger, block } = options
     const { nodeId, identity } = directory
     const boot = await bootId()
@@ -173,6 +178,9 @@ export class Store implements EventStore {
         health.raise('damage', recovered.problems.join('\n'), (text) => new StoreReadOnlyError(text))
       }
       checkHead(head, names, health, streams)
+      if (onRecord && (head.foundNames === undefined || head.damagedSlots > 0)) {
+        logger.warn({ damagedSlots: head.damagedSlots }, 'the head file is missing or damaged and is written anew')
+      }
       if (health.refusal() === undefined) bringUpToDate(head, boot, names, streams)
       const index = new IndexReader(databases.meta, nodeId)
       const reclaimer = await Reclaimer.load(databases.meta, databases.blocks)
@@ -180,7 +188,7 @@ export class Store implements EventStore {
       const sealer = new Sealer({ ...databases, index, streams, reclaimer, identity, topic, nextArrival })
       const reserve = new ReserveFile(path, options.reserveBytes)
       const usage = new DiskUsage(path)
-      await usage.measure()
+      void usage.measure()
       return { ...databases, options, head, streams, names, index, sealer, reclaimer, reserve, usage, health, counters }
     } catch (error) {
       head.close()
@@ -242,9 +250,20 @@ export class Store implements EventStore {
     counters.commits++
     counters.committedEvents += committed.events
     counters.committedBytes += committed.bytes
-    for (const listener of this.#listeners) listener(committed.batches)
+    this.#tellListeners(committed.batches)
     this.#upkeep.committed(committed.states, committed.completedBlock)
     return committed.publications
+  }
+
+  /** Whatever a listener does, its publishers' events are stored. */
+  #tellListeners(batches: readonly EventBatch[]): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(batches)
+      } catch (error) {
+        this.#parts.options.logger.error({ err: error }, 'a listener to commits failed')
+      }
+    }
   }
 
   /** Before publishers are answered: what they were told must be known outside of the database too. */

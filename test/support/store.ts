@@ -82,9 +82,9 @@ export async function readAll(
   return events
 }
 
-/** Waits until a condition holds, looking again each turn of the event loop; fails after ten seconds. */
+/** Waits until a condition holds, looking again each turn of the event loop; fails after half a minute. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000
+  const deadline = performance.now() + 30_000
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error('the awaited condition did not come about')
     await new Promise((resolve) => setTimeout(resolve, 1))

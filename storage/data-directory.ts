@@ -1,14 +1,12 @@
-import { mkdir, stat } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { MillraceError, type NodeId } from '../core/index.js'
 import { DirectoryLock } from './directory-lock.js'
-import { readFileIfExists, syncDirectory, writeFileDurably } from './files.js'
+import { isDirectory, makeDirectories, readFileIfExists, syncDirectory, writeFileDurably } from './files.js'
 import { Identity, SEED_LENGTH } from './identity.js'
 import {
   DataDirectoryError,
   describeError,
-  errorCode,
   StoreFormatError,
   StoreMissingError,
   StoreWrongNodeError,
@@ -59,7 +57,7 @@ export class DataDirectory implements AsyncDisposable {
    */
   static async open(path: string): Promise<DataDirectory> {
     try {
-      await mkdir(join(path, 'topics'), { recursive: true, mode: 0o700 })
+      await makeDirectories(join(path, 'topics'))
       const lock = await DirectoryLock.acquire(path)
       try {
         return await DataDirectory.#load(path, lock)
@@ -111,7 +109,7 @@ export class DataDirectory implements AsyncDisposable {
       )
     }
     if (!onRecord) {
-      await mkdir(path, { recursive: true, mode: 0o700 })
+      await makeDirectories(path)
       await syncDirectory(join(this.path, 'topics'))
     }
     return { path, onRecord }
@@ -162,15 +160,6 @@ export function encodeTopic(topic: string): string {
 
 function hasLoneSurrogate(text: string): boolean {
   return /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text)
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory()
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false
-    throw error
-  }
 }
 
 async function checkFormat(path: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { open, readFile, rename } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errorCode } from './store-errors.js'
 
@@ -8,6 +8,30 @@ export async function readFileIfExists(path: string): Promise<Buffer | undefined
     return await readFile(path)
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/**
+ * Makes a directory and those above it, for this user alone. Node's own recursive form never returns where a file
+ * system refuses with "no such file", as below /proc.
+ */
+export async function makeDirectories(path: string): Promise<void> {
+  if (await isDirectory(path)) return
+  const parent = dirname(path)
+  if (parent !== path) await makeDirectories(parent)
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST' || !(await isDirectory(path))) throw error
+  }
+}
+
+export async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory()
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false
     throw error
   }
 }

@@ -312,6 +312,8 @@ t.test('exit codes tell why a node did not start', async (t) => {
   mkdirSync(join(folder, 'x'))
   writeFileSync(join(folder, 'x', 'file'), '')
   t.match(await run('--api', '127.0.0.1:0', '--data', join(folder, 'x', 'file')), { code: 73 })
+  // Below /proc the system says "no such file" for ever; the start must not.
+  t.match(await run('--api', '127.0.0.1:0', '--data', '/proc/millrace'), { code: 73, err: /ERR_DATA_DIRECTORY/ })
 })
 
 t.test('SIGTERM ends the node with 0', async (t) => {

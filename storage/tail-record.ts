@@ -12,7 +12,6 @@ import {
   MAX_RAW_BYTES,
   type Frame,
   type FrameRange,
-  type FrameWaiter,
 } from './frames.js'
 import { parseLines } from './line-parser.js'
 import { lineBytes, lineCount, type Lines } from './lines.js'
@@ -29,9 +28,6 @@ const MIN_DEFLATED_EVENTS = 8
 
 /** Bytes of lines from which even a single event is deflated. */
 const MIN_DEFLATED_BYTES = 16 * 1024
-
-/** Bytes of lines from which a commit counts as one of many events. */
-const MANY_BYTES = 64 * 1024
 
 /** Bytes of a frame, which is then a single event, from which zlib's threads deflate it: several milliseconds. */
 const MIN_ASYNC_BYTES = 256 * 1024
@@ -54,8 +50,7 @@ export interface DecodedTail {
 
 /** Deflates on the calling thread. */
 export function encodeTailRecord(lines: Lines, previousHash: Uint8Array): EncodedTail {
-  const waiting = waiterOf(lines)
-  const frames = frameRanges(lines).map((range) => deflateFrame(lines, range, waiting))
+  const frames = frameRanges(lines).map((range) => deflateFrame(lines, range, 'publisher'))
   return encode(lines, previousHash, frames)
 }
 
@@ -65,16 +60,13 @@ export async function encodeTailRecordAsync(lines: Lines, previousHash: Uint8Arr
   const { starts } = lines
   const isLarge = ({ from, to }: FrameRange) => (starts[to] ?? 0) - (starts[from] ?? 0) >= MIN_ASYNC_BYTES
   if (!ranges.some(isLarge)) return encodeTailRecord(lines, previousHash)
-  const waiting = waiterOf(lines)
   const frames: Frame[] = []
   for (const range of ranges) {
-    frames.push(isLarge(range) ? await deflateFrameAsync(lines, range, waiting) : deflateFrame(lines, range, waiting))
+    frames.push(
+      isLarge(range) ? await deflateFrameAsync(lines, range, 'publisher') : deflateFrame(lines, range, 'publisher'),
+    )
   }
   return encode(lines, previousHash, frames)
-}
-
-function waiterOf(lines: Lines): FrameWaiter {
-  return lineBytes(lines).length < MANY_BYTES ? 'few' : 'many'
 }
 
 /**

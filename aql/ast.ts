@@ -29,10 +29,12 @@ export interface Query {
   readonly span: Span
 }
 
+/** What a query reads: stored events that match, or the elements of an array that stands in the query. */
 export type Source =
   | { readonly kind: 'events'; readonly tags: TagExpr; readonly order: EventOrder | undefined }
   | { readonly kind: 'array'; readonly items: readonly Item[] }
 
+/** A step of the chain behind the source. */
 export type Operation =
   | { readonly kind: 'filter'; readonly expr: Expr; readonly span: Span }
   | { readonly kind: 'select'; readonly items: readonly Item[]; readonly span: Span }
@@ -47,6 +49,7 @@ export interface Item {
   readonly span: Span
 }
 
+/** How a time or a key is compared in a tag expression. */
 export type RangeOp = '<' | '<=' | '>' | '>='
 
 /** A moment in microseconds since 1970; earlier ones are negative. */
@@ -62,6 +65,7 @@ export interface DurationBound {
   readonly unit: DurationUnit
 }
 
+/** Seconds, minutes, hours, days, weeks, mean months, mean years. */
 export type DurationUnit = 's' | 'm' | 'h' | 'D' | 'W' | 'M' | 'Y'
 
 /** A lamport time and, if written, a stream. */
@@ -71,11 +75,13 @@ export interface EventKeyBound {
   readonly stream: string | undefined
 }
 
+/** What may follow `FROM`. Chains of one operator are flat. */
 export type TagExpr =
   | { readonly kind: 'or'; readonly terms: readonly TagExpr[]; readonly span: Span }
   | { readonly kind: 'and'; readonly terms: readonly TagExpr[]; readonly span: Span }
   | TagAtom
 
+/** A tag expression without `&` and `|`. */
 export type TagAtom =
   /** In NFC. */
   | { readonly kind: 'tag'; readonly tag: string; readonly span: Span }
@@ -89,10 +95,13 @@ export type TagAtom =
 /** A piece of an interpolation: literal text or an expression. */
 export type Part = string | Expr
 
+/** Operators by their ASCII form, whichever form was written; `|` is or, `~` is xor. */
 export type BinaryOp = '??' | '|' | '~' | '&' | '=' | '!=' | '<' | '<=' | '>' | '>=' | '+' | '-' | '*' | '/' | '%' | '^'
 
+/** Functions that stand inside `AGGREGATE` only. */
 export type AggregatorOp = 'SUM' | 'PRODUCT' | 'MIN' | 'MAX' | 'FIRST' | 'LAST'
 
+/** Functions of what the node knows about the event behind a variable. */
 export type MetaFunction = 'KEY' | 'TIME' | 'TAGS' | 'APP'
 
 /** A step from a value to a part of it; also the key of an object's member. */
@@ -101,11 +110,13 @@ export type Index =
   | { readonly kind: 'natural'; readonly value: bigint }
   | { readonly kind: 'computed'; readonly expr: Expr }
 
+/** A member of an object expression. */
 export interface Member {
   readonly key: Index
   readonly value: Expr
 }
 
+/** One `condition => result` of a `CASE`. */
 export interface CaseBranch {
   readonly condition: Expr
   readonly result: Expr
@@ -117,6 +128,7 @@ export interface Link {
   readonly operand: Expr
 }
 
+/** An expression; it is evaluated once for each input. */
 export type Expr =
   | { readonly kind: 'natural'; readonly value: bigint; readonly span: Span }
   /** `text` is the literal as it was written. */

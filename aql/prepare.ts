@@ -16,6 +16,7 @@ import { RunScope } from './scope.js'
 import { toSelection, type SelectionContext } from './selection.js'
 import type { Failure, Value } from './value.js'
 
+/** Who asks, where and when: what the meaning of a text depends on beside the text. */
 export interface PrepareOptions {
   readonly endpoint: Endpoint
   /** The app that asks: `appId(me)`. */

@@ -11,8 +11,10 @@ export interface AppManifest {
   readonly version: string
 }
 
+/** How far something goes in each stream: stream id to offset. */
 export type Offsets = Readonly<Record<StreamId, number>>
 
+/** Order and bounds of a one-shot query. */
 export interface QueryBounds {
   readonly order?: EventOrder
   /** Exclusive. */
@@ -22,6 +24,7 @@ export interface QueryBounds {
   readonly signal?: AbortSignal
 }
 
+/** What a node tells about itself. */
 export interface NodeInfo {
   readonly connectedNodes: number
   readonly uptime: { readonly secs: number; readonly nanos: number }

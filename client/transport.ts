@@ -8,6 +8,7 @@ export interface TransportRequest {
   readonly signal?: AbortSignal | undefined
 }
 
+/** The head of an answer and its body, still arriving. */
 export interface TransportResponse {
   readonly status: number
   /** Chunks as they arrive. Not reading is flow control; ending early closes the connection. */

@@ -19,6 +19,7 @@ const FLAG_PATHS = { data: 'data', api: 'api.listen', socket: 'api.socket' } as 
 /** Values of the flags `--data`, `--api` and `--socket`, as typed. */
 export type Flags = { readonly [Flag in keyof typeof FLAG_PATHS]?: string | undefined }
 
+/** Where settings come from. */
 export interface LoadRequest {
   /** Path of the configuration file; without one there are only defaults below environment and flags. */
   readonly file?: string | undefined
@@ -35,6 +36,7 @@ export type SettingSource =
   | { readonly kind: 'environment'; readonly variable: string }
   | { readonly kind: 'flag'; readonly flag: string }
 
+/** Settings, what was odd about them, and where each comes from. */
 export interface LoadedSettings {
   readonly settings: Settings
   readonly warnings: readonly Problem[]

@@ -43,6 +43,7 @@ export interface Settings {
   readonly retention: ReadonlyMap<string, StreamLimits>
 }
 
+/** Least severity that is logged. */
 export type LogLevel = SettingValues['log']['level']
 
 export function toSettings(values: SettingValues): Settings {

@@ -35,6 +35,7 @@ export interface SelectableEvent {
   readonly appId: AppId
 }
 
+/** Every event. */
 export const SELECT_ALL: TagSelection = { kind: 'all' }
 
 /** A predicate for single events. Cost per event: O(size of the selection), hash look-ups for sets of tags. */

@@ -30,6 +30,7 @@ export interface DaemonSettings {
   readonly retention: ReadonlyMap<string, Retention>
 }
 
+/** One route: events that `selection` chooses go into the stream named `into`. */
 export interface RouteSettings {
   /** The expression as written. */
   readonly from: string

@@ -27,6 +27,7 @@ export interface DaemonLogger extends ApiLogger {
   info(details: object, message: string): void
 }
 
+/** What a daemon is started with. */
 export interface DaemonOptions {
   readonly settings: DaemonSettings
   readonly logger: DaemonLogger

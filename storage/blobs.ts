@@ -20,6 +20,7 @@ export type BlobContent =
   | { readonly kind: 'file'; readonly mimeType: string; readonly bytes: Uint8Array }
   | { readonly kind: 'folder'; readonly entries: ReadonlyMap<string, BlobEntry> }
 
+/** One name in a listing. Sizes in bytes. */
 export type BlobEntry =
   | { readonly type: 'folder' }
   | {

@@ -52,6 +52,7 @@ export interface StreamStatus {
   readonly nextPrune: PrunePreview
 }
 
+/** What a prune at this moment would drop, and what keeps the oldest remaining block. */
 export interface PrunePreview {
   readonly blocks: number
   readonly events: number
@@ -94,6 +95,7 @@ export interface EventStore extends EventReader, AsyncDisposable {
   close(): Promise<void>
 }
 
+/** Whether the store takes events. */
 export interface StoreHealth {
   readonly writable: boolean
   /** Sentences for the operator; empty when all is well. */

@@ -8,12 +8,17 @@ export interface Counts {
   readonly ci: number
 }
 
+/** Milliseconds that a part may take; a machine under load needs a multiple of the usual. */
+const TIMEOUT_MS = 1_500_000
+
 /** Turns a part into a test: all its trials must pass. */
 export function testPart(part: Part, promise: string, counts: Counts): Promise<unknown> {
   const count = testLevel() === 'quick' ? counts.quick : counts.ci
   const skipped = count === 0 ? 'takes root or minutes; runs with MILLRACE_TEST_LEVEL=ci' : false
   const reason = part.unavailable() ?? skipped
-  return t.test(promise, { skip: reason, timeout: 1_500_000 }, async (test) => {
+  // The limit for the whole file is tap's own, which is for tests of seconds.
+  t.setTimeout(TIMEOUT_MS)
+  return t.test(promise, { skip: reason, timeout: TIMEOUT_MS }, async (test) => {
     const log = (line: string): void => test.comment(line)
     const { passed, failed, details } = await part.run({ from: 0, count, log })
     for (const detail of details) test.comment(detail)

@@ -1,6 +1,7 @@
 // `npm run bench [-- PART …] [--runs N] [--seconds N] [--events N] [--only NAME …] [--docs]`: measures ours beside others
 // in one run. Prints one JSON line per figure as it comes and a table at the end; --docs also writes docs/benchmarks.md.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Bench, BenchContext } from './context.js'
@@ -33,6 +34,7 @@ const { values: flags, positionals } = parseArgs({
 const measurements: Measurement[] = []
 const missing: string[] = []
 const where = environment()
+const loadBefore = loadAverage()
 
 for (const name of positionals.filter((wanted) => !PARTS.some((part) => part.name === wanted))) {
   console.error(`no such part: ${name}. There are: ${PARTS.map((part) => part.name).join(', ')}`)
@@ -91,6 +93,11 @@ function fail(what: string): void {
   process.exitCode = 1
 }
 
+/** Of the last five minutes. */
+function loadAverage(): string {
+  return (loadavg()[1] ?? 0).toFixed(1)
+}
+
 function document(rows: string): string {
   return `# Benchmarks
 
@@ -100,6 +107,8 @@ Events of about 200 bytes of payload, one tag on all, one on 10 %, one on 1 %. O
 it does; ratios far less. "Ours is better by" above 1 means that ours is ahead.
 
 - ${where.date}, commit ${where.commit}, ${String(where.cores)} × ${where.cpu}, Node ${where.node}
+- processes that wanted a core on average, 5 minutes before and at the end: ${loadBefore} and ${loadAverage()} (the bench itself takes
+  about two; beyond that something else was running, and figures of synced work suffer most)
 - ${flags.runs} runs of ${flags.seconds} s each; ${Number(flags.events).toLocaleString('en-US')} events for everything that reads
 
 ${rows}

@@ -4,6 +4,7 @@ import { Readable, Writable } from 'node:stream'
 import t from 'tap'
 import { runCli } from '../../cli/run-cli.js'
 import { exampleConfig } from '../../config/index.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 interface Result {
   readonly code: number
@@ -153,7 +154,7 @@ t.test('route tells the stream and the reason without a node', async (t) => {
 })
 
 t.test('a node that is not there is a failure with a hint', async (t) => {
-  const folder = t.testdir()
+  const folder = temporaryDirectory(t)
   for (const argv of [['offsets'], ['streams'], ['query', 'FROM allEvents'], ['tail'], ['publish', '1']]) {
     const result = await millrace([...argv, '--data', folder])
     t.match(result, { code: 1, err: /api\.sock: there is no such socket; is the node running\?/ }, argv.join(' '))

@@ -9,6 +9,7 @@ import t from 'tap'
 import { Client, fetchTransport, parseAnswerLine, payloadText, type Transport } from '../../client/index.js'
 import { nodeTransport } from '../../client/node.js'
 import { DaemonProcess } from '../support/daemon.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 const config = `
@@ -297,7 +298,7 @@ t.test('a reload applies routes and limits, and a bad file changes nothing', asy
 })
 
 t.test('exit codes tell why a node did not start', async (t) => {
-  const folder = t.testdir()
+  const folder = temporaryDirectory(t)
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -1,6 +1,6 @@
 import t from 'tap'
 import * as corrupt from './corrupt.js'
-import { testPart } from './run-part.js'
+import { testPart } from '../support/test-part.js'
 
 t.setTimeout(1_500_000)
 

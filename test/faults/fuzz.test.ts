@@ -4,7 +4,7 @@ import * as block from './fuzz-block.js'
 import * as http from './fuzz-http.js'
 import * as ws from './fuzz-ws.js'
 import * as yaml from './fuzz-yaml.js'
-import { testPart } from './run-part.js'
+import { testPart } from '../support/test-part.js'
 
 t.setTimeout(1_500_000)
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import * as kill from './kill.js'
 import * as power from './power.js'
-import { testPart } from './run-part.js'
+import { testPart } from '../support/test-part.js'
 
 t.setTimeout(1_500_000)
 

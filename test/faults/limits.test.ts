@@ -2,7 +2,7 @@ import t from 'tap'
 import * as clock from './clock.js'
 import * as fullDisk from './full-disk.js'
 import * as readOnly from './read-only.js'
-import { testPart } from './run-part.js'
+import { testPart } from '../support/test-part.js'
 import * as soak from './soak.js'
 import * as subscriptions from './subscriptions.js'
 

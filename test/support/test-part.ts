@@ -1,6 +1,6 @@
 import t from 'tap'
-import { testLevel } from '../support/level.js'
-import type { Part } from './part.js'
+import { testLevel } from './level.js'
+import type { Part } from '../faults/part.js'
 
 /** How many trials of a part a test run does, by level; 0 leaves the part out. */
 export interface Counts {

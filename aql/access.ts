@@ -12,7 +12,7 @@ export type Step = string | number | bigint
 /** The property or element of a value, with the metadata of the value. */
 export function accessStep(value: Value, step: Step, scope: Scope): Result {
   const found = typeof step === 'string' ? property(value, step, scope) : element(value, step, scope)
-  if (found === undefined) return notFound(value, step)
+  if (found === undefined) return notFoundIn(`a value of type ${typeName(value)}`, step)
   return found.kind === 'failure' ? found : withMeta(found, value.meta)
 }
 
@@ -33,9 +33,10 @@ function searched(value: Value & { readonly kind: 'json' }, scope: Scope): Failu
   return scope.charge((value.data.end - value.data.start) / SEARCHED_PER_CELL)
 }
 
-export function notFound(value: Value, step: Step): Failure {
+/** @param place where the step was taken, for people */
+export function notFoundIn(place: string, step: Step): Failure {
   const what = typeof step === 'string' ? `property \`${step.slice(0, 100)}\`` : `element ${String(step)}`
-  return failure('not-found', `${what} not found in a value of type ${typeName(value)}`)
+  return failure('not-found', `${what} not found in ${place}`)
 }
 
 /** The step that a computed index stands for. */

@@ -132,11 +132,11 @@ export class AstBuilder {
     return { spread, expr, span }
   }
 
-  tagChain(kind: 'or' | 'and', terms: readonly TagExpr[], span: Span): TagExpr {
+  tagChain(kind: 'or' | 'and', terms: readonly TagExpr[], at: () => Span): TagExpr {
     const [only] = terms
     if (only !== undefined && terms.length === 1) return only
     this.#checkOperands(terms.length)
-    return { kind, terms, span }
+    return { kind, terms, span: at() }
   }
 
   tag(tag: string, span: Span): TagExpr {
@@ -172,10 +172,10 @@ export class AstBuilder {
   }
 
   /** Builds precedence over a flat list of operands: one flat node per run of operators of the same level. */
-  chain(first: Expr, rest: readonly Link[], span: Span): Expr {
+  chain(first: Expr, rest: readonly Link[], at: () => Span): Expr {
     if (rest.length === 0) return first
     this.#checkOperands(rest.length + 1)
-    return buildChain(first, rest, 0, span)
+    return buildChain(first, rest, at())
   }
 
   /** A literal of digits only is a natural if it fits, everything else a decimal. */
@@ -211,8 +211,8 @@ export class AstBuilder {
     return { kind: 'variable', name: name.normalize('NFC'), span }
   }
 
-  index(head: Expr, path: readonly Index[], span: Span): Expr {
-    return path.length === 0 ? head : { kind: 'index', head, path, span }
+  index(head: Expr, path: readonly Index[], at: () => Span): Expr {
+    return path.length === 0 ? head : { kind: 'index', head, path, span: at() }
   }
 
   nameIndex(name: string): Index {
@@ -304,20 +304,23 @@ function joinTexts(parts: readonly Part[]): readonly Part[] {
   return joined
 }
 
-/** Recursion goes down the nine levels of precedence only; each level splits its operands in one pass. */
-function buildChain(first: Expr, rest: readonly Link[], level: number, span: Span): Expr {
-  const [only] = rest
-  if (only === undefined) return first
-  const links: { readonly op: BinaryOp; readonly at: number }[] = []
-  for (const [at, link] of rest.entries()) if (PRECEDENCE[link.op] === level) links.push({ op: link.op, at })
-  if (links.length === 0) return buildChain(first, rest, level + 1, span)
-  const head = buildChain(first, rest.slice(0, links[0]?.at), level + 1, spanOf(first, rest.slice(0, links[0]?.at)))
-  const tail = links.map(({ op, at }, nth): Link => {
-    const operand = rest[at]?.operand ?? first
-    const inner = rest.slice(at + 1, links[nth + 1]?.at ?? rest.length)
-    return { op, operand: buildChain(operand, inner, level + 1, spanOf(operand, inner)) }
-  })
-  return { kind: 'chain', first: head, rest: tail, span }
+/** Splits at the weakest operators. Between them stand only stronger ones, so that recursion goes nine levels deep at most. */
+function buildChain(first: Expr, rest: readonly Link[], span: Span): Expr {
+  if (rest.length === 0) return first
+  let weakest = Infinity
+  for (const { op } of rest) weakest = Math.min(weakest, PRECEDENCE[op])
+  const splits: { readonly link: Link; readonly at: number }[] = []
+  for (const [at, link] of rest.entries()) if (PRECEDENCE[link.op] === weakest) splits.push({ link, at })
+  if (splits.length === rest.length) return { kind: 'chain', first, rest, span }
+  const operand = (head: Expr, from: number, to: number | undefined) => {
+    const inner = rest.slice(from, to)
+    return buildChain(head, inner, spanOf(head, inner))
+  }
+  const links = splits.map(({ link, at }, nth): Link => ({
+    op: link.op,
+    operand: operand(link.operand, at + 1, splits[nth + 1]?.at),
+  }))
+  return { kind: 'chain', first: operand(first, 0, splits[0]?.at), rest: links, span }
 }
 
 function spanOf(first: Expr, rest: readonly Link[]): Span {

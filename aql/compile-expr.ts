@@ -1,4 +1,4 @@
-import { accessStep, elementsOf, notFound, toStep } from './access.js'
+import { accessStep, elementsOf, notFoundIn, toStep } from './access.js'
 import type { AggregatorTable } from './aggregator-table.js'
 import type { BinaryOp, CaseBranch, Expr, Index, Item, Link, Member, MetaFunction, Part, Query } from './ast.js'
 import type { CompiledQuery, Evaluate, Scope } from './compiled.js'
@@ -127,9 +127,7 @@ export class ExprCompiler {
   #scanned(path: readonly PathStep[], walked: Evaluate): Evaluate {
     const { paths } = this.#scope
     const slot = paths.add(path)
-    const last = path[path.length - 1] ?? ''
-    const missing = notFound(nullValue(), last)
-    const notThere = failure('not-found', missing.message.replace(' in a value of type null', ''))
+    const notThere = notFoundIn(renderPath(path.slice(0, -1)), path[path.length - 1] ?? '')
     return (scope) => {
       const { input } = scope
       if (input?.kind !== 'json') return walked(scope)
@@ -275,6 +273,11 @@ function staticPath(path: readonly Index[]): PathStep[] | undefined {
     steps.push(index.kind === 'name' ? index.name : Number(index.value))
   }
   return steps
+}
+
+/** The input and a path into it as one would write it. */
+function renderPath(path: readonly PathStep[]): string {
+  return `\`_${path.map((step) => (typeof step === 'number' ? `[${String(step)}]` : `.${step.slice(0, 100)}`)).join('')}\``
 }
 
 function walkSteps(head: Evaluate, steps: readonly Evaluate[]): Evaluate {

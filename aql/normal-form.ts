@@ -46,18 +46,21 @@ export function checkRanges(branches: readonly Branch[]): void {
   const [first, ...others] = branches
   if (first === undefined) return
   for (const other of others) {
-    if (!sameRange(first.time, other.time, (a, b) => a === b)) {
+    if (!sameRange(first.time, other.time, compareBigInts)) {
       throw new AqlRangesDifferError('the time range must be the same on all branches of the tag expression')
     }
-    if (!sameRange(first.key, other.key, (a, b) => compareKeyPoints(a, b) === 0)) {
+    if (!sameRange(first.key, other.key, compareKeyPoints)) {
       throw new AqlRangesDifferError('the event key range must be the same on all branches of the tag expression')
     }
   }
 }
 
-function sameRange<T>(a: Range<T>, b: Range<T>, same: (x: T, y: T) => boolean): boolean {
-  const sameEnd = (x: T | undefined, y: T | undefined) => (x === undefined || y === undefined ? x === y : same(x, y))
-  return sameEnd(a.from, b.from) && sameEnd(a.to, b.to)
+/** Ranges that hold nothing are all the same, wherever they lie. */
+function sameRange<T>(a: Range<T>, b: Range<T>, compare: (x: T, y: T) => number): boolean {
+  const isEmpty = ({ from, to }: Range<T>) => from !== undefined && to !== undefined && compare(from, to) >= 0
+  const sameEnd = (x: T | undefined, y: T | undefined) =>
+    x === undefined || y === undefined ? x === y : compare(x, y) === 0
+  return isEmpty(a) ? isEmpty(b) : sameEnd(a.from, b.from) && sameEnd(a.to, b.to)
 }
 
 function countAtoms(expr: TagExpr): number {

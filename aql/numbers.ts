@@ -1,3 +1,4 @@
+import { exactPower } from './exact-power.js'
 import { MAX_NATURAL } from './literals.js'
 import { mergeMeta, type Meta } from './metadata.js'
 import { decimalValue, failure, naturalValue, typeName, type Failure, type Result, type Value } from './value.js'
@@ -106,8 +107,7 @@ function decimalResult(op: ArithmeticOp, a: number, b: number): number {
     case '%':
       return a % b
     case '^':
-      // IEEE pow, unlike `**`, has 1 for any power of 1; operands are never NaN or infinite here.
-      return a ** b
+      return exactPower(a, b)
   }
 }
 

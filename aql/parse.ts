@@ -6,6 +6,45 @@ import { DEFAULT_AQL_LIMITS, type AqlLimits } from './limits.js'
 /** More alternatives than this help nobody. */
 const MAX_EXPECTED = 12
 
+/** Alternatives that are known by one name when the first of them is among them. */
+const GROUPS = [
+  {
+    name: 'tag expression',
+    members: [
+      'tag',
+      '"("',
+      '"KEY"',
+      '"TIME"',
+      '"allEvents"',
+      '"appId("',
+      '"from("',
+      '"isLocal"',
+      '"to("',
+      'interpolation',
+    ],
+  },
+  {
+    name: 'expression',
+    members: [
+      ...[
+        '"NULL"',
+        '"TRUE"',
+        '"FALSE"',
+        '"("',
+        '"{"',
+        '"CASE"',
+        '"FROM"',
+        'number',
+        'string',
+        'array',
+        'interpolation',
+      ],
+      ...['name', 'function name', '"SUM("', '"PRODUCT("', '"MIN("', '"MAX("', '"FIRST("', '"LAST("'],
+      ...['"KEY("', '"TIME("', '"TAGS("', '"APP("'],
+    ],
+  },
+] as const
+
 /** @throws AqlSyntaxError, AqlTooComplexError */
 export function parseText(text: string, limits: AqlLimits = DEFAULT_AQL_LIMITS): AqlText {
   checkLength(text, limits)
@@ -42,10 +81,20 @@ function guard<T>(text: string, parseIt: () => T): T {
 }
 
 function expected(expectations: readonly Expectation[] | null): string {
-  const names = [...new Set((expectations ?? []).flatMap((expectation) => describe(expectation)))].sort()
+  const names = grouped(new Set((expectations ?? []).flatMap((expectation) => describe(expectation))))
   const shown = names.length > MAX_EXPECTED ? [...names.slice(0, MAX_EXPECTED - 1), 'others'] : names
   const last = shown.pop() ?? 'something else'
   return `expected ${shown.length === 0 ? last : `${shown.join(', ')} or ${last}`}`
+}
+
+/** In alphabetical order. */
+function grouped(names: Set<string>): string[] {
+  for (const { name, members } of GROUPS) {
+    if (!names.has(members[0])) continue
+    for (const member of members) names.delete(member)
+    names.add(name)
+  }
+  return [...names].sort()
 }
 
 function describe(expectation: Expectation): string[] {
@@ -55,7 +104,7 @@ function describe(expectation: Expectation): string[] {
     case 'literal':
       return [`"${expectation.text ?? ''}"`]
     case 'other':
-      return expectation.description === 'white space' ? [] : [expectation.description ?? '']
+      return [expectation.description ?? '']
     default:
       return []
   }

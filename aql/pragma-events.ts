@@ -47,8 +47,8 @@ export class PragmaStore implements EventReader {
   static parse(pragma: Pragma, text: string, nowMicros: number): PragmaStore {
     const events: PragmaEvent[] = []
     let offset = pragma.span.start
-    for (const line of pragma.value.split(/\r\n|\n|\r/)) {
-      if (line.trim() !== '') events.push(parseLine(line, text, offset, nowMicros))
+    for (const line of linesOf(pragma.value)) {
+      events.push(parseLine(line, text, offset, nowMicros))
       offset += line.length + (text.startsWith('\r\n', offset + line.length) ? 2 : 1)
     }
     return new PragmaStore(events.length === 0 ? undefined : toBatch(events))
@@ -75,6 +75,13 @@ export class PragmaStore implements EventReader {
     if (order === 'desc') lines.reverse()
     return lines.length === 0 ? undefined : batch.select(Uint32Array.from(lines))
   }
+}
+
+/** What follows the last line end is no line when it is empty. */
+function linesOf(text: string): string[] {
+  const lines = text.split(/\r\n|\n|\r/)
+  if (lines.at(-1) === '') lines.pop()
+  return lines
 }
 
 interface PragmaEvent {

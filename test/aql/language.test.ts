@@ -93,6 +93,13 @@ t.test('naturals compute exactly, everything else in doubles', (t) => {
     '3 ^ 41': '!overflow',
     '2 ^ -1': '0.5',
     '0.0 ^ -1': '!overflow',
+    '10.0 ^ -5': '0.00001',
+    '10.0 ^ 26': '1e+26',
+    '10.0 ^ -17 * 10.0 ^ 17': '1.0',
+    '100000001.0 ^ 2': '10000000200000000.0',
+    '2 ^ 0.5': '1.4142135623730951',
+    '27 ^ (1 / 3.0)': '3.0',
+    '-2 ^ -3': '-0.125',
     '-0': '-0.0',
     '0 * -1': '-0.0',
     '18446744073709551616': '18446744073709552000.0',
@@ -476,6 +483,24 @@ t.test('a syntax error says where and what was expected', (t) => {
   t.match(fault("FROM 'a'\r\n  FILTER 😀"), { line: 2, column: 10 })
   t.match(fault("FROM 'a' SELECT TIME(2021-02-29Z)").message, /1:22[^]*the calendar has no 2021-02-29/)
   t.match(fault("FROM 'a' FITTER TRUE").reason, /"FILTER"/)
+  for (const [query, column, reason] of [
+    ['FROM x', 6, 'expected array or tag expression'],
+    ["FROM 'a' & ", 12, 'expected tag expression'],
+    ['FROM [1, 2 + , 3]', 14, 'expected expression'],
+    ["FROM 'a' SELECT [1, [2, +]]", 25, 'expected "..." or expression'],
+    ["FROM 'a' SELECT `a {1 + } b`", 25, 'expected expression'],
+    ["FROM 'a' SELECT `{x.Y}`", 21, 'expected name'],
+    ["FROM 'a' FILTER SELECT 1", 17, 'expected expression'],
+    ["FROM 'a' FILTER - 1", 17, 'expected expression'],
+    ["FROM 'a' & KEY > 5/abc-1", 20, 'expected stream id'],
+    ["FROM 'a' SELECT _[18446744073709551616]", 19, 'the number needs more than 64 bits'],
+    ["FROM 'a' SELECT {[18446744073709551616]: 1}", 19, 'the number needs more than 64 bits'],
+    ["FROM 'a' SELECT {a: 1, b: }", 27, 'expected expression'],
+    ["FROM 'a' SELECT _[1", 20, 'expected "]" or operator'],
+  ] as const) {
+    const { line, column: found, reason: why } = fault(query)
+    t.same([line, found, why], [1, column, reason], query)
+  }
   t.match(fault(`FROM '${'a'.repeat(5000)}' x`).message.length < 2000, true, 'a long line is not shown whole')
   t.end()
 })
@@ -605,6 +630,11 @@ t.test('all branches of a tag expression must have the same ranges', async (t) =
   t.same(await tried("'a' & appId(x) & appId(y) & KEY > 1 | 'b'"), ['1', '1'], 'a branch with two app ids is dropped')
   t.same(await tried("'a' & TIME > 2020-01-01Z | 'b' & TIME > 2020-01-01T01:00+01:00"), ['1', '1', '1'])
   t.equal(prepare("FROM 'a' & KEY > 1 | 'b'").selection, undefined)
+  const never = (year: number) => `TIME > ${String(year)}-01-01Z & TIME < ${String(year - 1)}-01-01Z`
+  t.same(await tried(`'a' & ${never(2021)} | 'b' & ${never(2023)}`), [], 'ranges that hold nothing are the same')
+  t.same(await tried("'a' & KEY > 2 & KEY < 1 | 'b' & KEY > 3 & KEY < 3"), [])
+  t.same(await tried(`'a' & ${never(2021)} | 'b'`), differ)
+  t.same(await tried(`'a' | 'b' & ${never(2021)}`), differ)
 })
 
 t.test('interpolated tags are computed at the start', async (t) => {
@@ -814,6 +844,12 @@ t.test('paths read payloads of any form', async (t) => {
   t.equal(await one('_.a.b[1].c'), '"x"')
   t.equal(await one('_.a.b[2][0]'), '20')
   t.equal(await one('_.a.b[3]'), '!warning')
+  const { rows } = await ask(`${ALL_FEATURES}FROM 'a' SELECT _.zz, _.a.b[3], _.a['c']`, eventsOf([[['a'], payload]]))
+  t.match(rows, [
+    { message: 'property `zz` not found in `_`' },
+    { message: 'element 3 not found in `_.a.b`' },
+    { message: 'property `c` not found in `_.a`' },
+  ])
   t.equal(await one('_.a.b.c'), '!warning')
   t.equal(await one('_.a[0]'), '!warning')
   t.equal(await one("_['a-b']"), '1')

@@ -80,7 +80,6 @@ const pragma = (...lines: string[]) => `PRAGMA events\n${lines.join('\n')}\nENDP
 t.test('pragma events makes a private store', async (t) => {
   const head = pragma(
     '{"timestamp":1000000,"tags":["x","k:1"],"appId":"com.example.one","payload":{"v":1}}',
-    '',
     ' {"time":"2020-01-01T00:00:00Z","tags":["x"],"payload":{ "v" : 18446744073709551615 },"other":null} ',
     '{"timestamp":1577836801500000,"time":"nonsense","tags":["y"],"payload":"last"}',
     '{"payload":null,"tags":null}',
@@ -102,6 +101,7 @@ t.test('pragma events makes a private store', async (t) => {
   t.same(await values(`${head}FROM isLocal & KEY > 1 AGGREGATE SUM(1)`), ['3'])
   t.same(await values(`${head}FROM [1] SELECT FROM 'y' END`), ['["last"]'])
   t.same(await values('PRAGMA events\n\nENDPRAGMA\nFROM allEvents'), [])
+  t.same(await values('PRAGMA events\r\n{"payload":1}\r\n\r\nENDPRAGMA\r\nFROM allEvents'), ['1'])
   const stored = eventsOf([[['x'], '5']])
   t.same(await values(`${head}FROM 'y'`, stored), ['"last"'], 'stored events are not seen')
   t.equal(prepare(`${head}FROM 'y'`).source, 'pragma')
@@ -110,6 +110,8 @@ t.test('pragma events makes a private store', async (t) => {
 
 t.test('a line of pragma events that is no event is refused', async (t) => {
   for (const line of [
+    '{"payload":1}\n\n{"payload":2}',
+    ' ',
     '5',
     '[]',
     'nonsense',

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { parseQuery, prepareQuery, renderQuery } from '../../aql/index.js'
+import { exactPower } from '../../aql/exact-power.js'
 import { PathScanner, readValue } from '../../aql/json-slice.js'
 import { normalForm } from '../../aql/normal-form.js'
 import { parseTagExpr } from '../../aql/parse.js'
@@ -280,3 +281,52 @@ t.test('natural arithmetic is that of big integers within 64 bits', async () => 
     { numRuns: 500 },
   )
 })
+
+t.test('powers of decimals are rounded to the nearest double', async (t) => {
+  fc.assert(
+    fc.property(
+      fc.double({ min: 1e-9, max: 1e9, noNaN: true }),
+      fc.integer({ min: -30, max: 70 }),
+      fc.boolean(),
+      (size, exponent, isNegative) => {
+        const wanted = roundedPower(size, exponent)
+        fc.pre(wanted > 1e-290 && wanted < 1e290)
+        const base = isNegative ? -size : size
+        t.equal(exactPower(base, exponent), isNegative && exponent % 2 !== 0 ? -wanted : wanted)
+      },
+    ),
+    { numRuns: 500 },
+  )
+  fc.assert(
+    fc.property(fc.double({ min: 0, max: 1e300, noNaN: true }), (square) => {
+      t.equal(exactPower(square, 0.5), Math.sqrt(square))
+    }),
+    { numRuns: 200 },
+  )
+})
+
+/** By exact fractions, rounded to 53 bits, ties to even. */
+function roundedPower(base: number, exponent: number): number {
+  const scaled = toFraction(base)
+  const size = BigInt(Math.abs(exponent))
+  const [up, down] = exponent < 0 ? [scaled.down, scaled.up] : [scaled.up, scaled.down]
+  const [numerator, denominator] = [up ** size, down ** size]
+  const bits = (value: bigint) => value.toString(2).length
+  const shift = 54 + bits(denominator) - bits(numerator)
+  const [top, bottom] =
+    shift >= 0 ? [numerator << BigInt(shift), denominator] : [numerator, denominator << BigInt(-shift)]
+  // 54 or 55 bits, of which the last also says whether anything is left.
+  const quotient = (top / bottom) * 2n + (top % bottom === 0n ? 0n : 1n)
+  const extra = BigInt(bits(quotient) - 53)
+  const half = 1n << (extra - 1n)
+  const kept = quotient >> extra
+  const dropped = quotient - (kept << extra)
+  const rounded = dropped > half || (dropped === half && kept % 2n === 1n) ? kept + 1n : kept
+  return Number(rounded) * 2 ** (Number(extra) - shift - 1)
+}
+
+function toFraction(value: number): { readonly up: bigint; readonly down: bigint } {
+  let shift = 0
+  while (!Number.isInteger(value * 2 ** shift)) shift++
+  return { up: BigInt(value * 2 ** shift), down: 1n << BigInt(shift) }
+}

@@ -6,43 +6,11 @@ import { DEFAULT_AQL_LIMITS, type AqlLimits } from './limits.js'
 /** More alternatives than this help nobody. */
 const MAX_EXPECTED = 12
 
-/** Alternatives that are known by one name when the first of them is among them. */
-const GROUPS = [
-  {
-    name: 'tag expression',
-    members: [
-      'tag',
-      '"("',
-      '"KEY"',
-      '"TIME"',
-      '"allEvents"',
-      '"appId("',
-      '"from("',
-      '"isLocal"',
-      '"to("',
-      'interpolation',
-    ],
-  },
-  {
-    name: 'expression',
-    members: [
-      ...[
-        '"NULL"',
-        '"TRUE"',
-        '"FALSE"',
-        '"("',
-        '"{"',
-        '"CASE"',
-        '"FROM"',
-        'number',
-        'string',
-        'array',
-        'interpolation',
-      ],
-      ...['name', 'function name', '"SUM("', '"PRODUCT("', '"MIN("', '"MAX("', '"FIRST("', '"LAST("'],
-      ...['"KEY("', '"TIME("', '"TAGS("', '"APP("'],
-    ],
-  },
+/** All with which an expression can begin; the first of them stands nowhere else. */
+const EXPRESSION_STARTS = [
+  ...['"NULL"', '"TRUE"', '"FALSE"', '"("', '"{"', '"CASE"', '"FROM"', 'number', 'string', 'array', 'interpolation'],
+  ...['name', 'function name', '"SUM("', '"PRODUCT("', '"MIN("', '"MAX("', '"FIRST("', '"LAST("'],
+  ...['"KEY("', '"TIME("', '"TAGS("', '"APP("'],
 ] as const
 
 /** @throws AqlSyntaxError, AqlTooComplexError */
@@ -89,10 +57,9 @@ function expected(expectations: readonly Expectation[] | null): string {
 
 /** In alphabetical order. */
 function grouped(names: Set<string>): string[] {
-  for (const { name, members } of GROUPS) {
-    if (!names.has(members[0])) continue
-    for (const member of members) names.delete(member)
-    names.add(name)
+  if (names.has(EXPRESSION_STARTS[0])) {
+    for (const start of EXPRESSION_STARTS) names.delete(start)
+    names.add('expression')
   }
   return [...names].sort()
 }

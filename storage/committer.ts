@@ -7,10 +7,13 @@ import { buildLines, lineBytes, type LineSource, type Lines } from './lines.js'
 import type { StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
 import type { TailPart } from './tail-block.js'
-import { encodeTailRecordAsync } from './tail-record.js'
+import { encodeTailRecord, encodeTailRecordAsync, type EncodedTail } from './tail-record.js'
 
 /** Bytes of lines built in one go before other work gets its turn: a few milliseconds. */
 const MAX_BYTES_PER_TURN = 1024 * 1024
+
+/** Bytes of payloads up to which a group is built without leaving the event loop's turn, so that its write begins at once. */
+const MAX_BYTES_AT_ONCE = 64 * 1024
 
 export interface CommitterOptions {
   readonly meta: Database
@@ -34,6 +37,7 @@ interface StampedGroup {
   /** Per request. */
   readonly publications: readonly (readonly Publication[])[]
   readonly nextLamport: number
+  readonly payloadBytes: number
 }
 
 /** A commit part that is ready to be written. */
@@ -54,7 +58,9 @@ export interface Committed {
   readonly bytes: number
   /** Whether a block is complete and can be sealed. */
   readonly completedBlock: boolean
-  /** How long LevelDB and the disk took. */
+  /** From the begin of the group to its being durable. */
+  readonly commitMs: number
+  /** How long LevelDB and the disk took of that. */
   readonly writeMs: number
 }
 
@@ -68,8 +74,12 @@ export class Committer {
 
   /** When it throws, no offset and no lamport is used up. */
   async commit(requests: readonly AppendRequest[]): Promise<Committed> {
+    const began = performance.now()
     const group = this.#stamp(requests)
-    const built = (await Promise.all(group.drafts.map((draft) => this.#build(draft)))).flat()
+    const built =
+      group.payloadBytes <= MAX_BYTES_AT_ONCE
+        ? group.drafts.flatMap((draft) => this.#buildAtOnce(draft))
+        : (await Promise.all(group.drafts.map((draft) => this.#build(draft)))).flat()
     const steps: WriteStep[] = built.map(({ state, part, value }) => ({
       type: 'put',
       key: state.keys.at('tail', part.lines.firstOffset),
@@ -77,14 +87,15 @@ export class Committer {
     }))
     const started = performance.now()
     await this.#options.meta.write(steps, this.#options.sync)
-    const writeMs = performance.now() - started
-    return this.#apply(group, built, writeMs)
+    const ended = performance.now()
+    return this.#apply(group, built, { commitMs: ended - began, writeMs: ended - started })
   }
 
   #stamp(requests: readonly AppendRequest[]): StampedGroup {
     const { streams } = this.#options
     const drafts = new Map<number, Draft>()
     let lamport = streams.nextLamport
+    let payloadBytes = 0
     let draft: Draft | undefined
     const publications = requests.map(({ appId, timestamp, events }) =>
       events.map(({ tags, payload, streamNumber }) => {
@@ -100,32 +111,40 @@ export class Committer {
         draft.events.push({ tags, appId, payload })
         draft.lamports.push(lamport++)
         draft.timestamps.push(timestamp)
+        payloadBytes += payload.length
         return publication
       }),
     )
-    return { drafts: [...drafts.values()], publications, nextLamport: lamport }
+    return { drafts: [...drafts.values()], publications, nextLamport: lamport, payloadBytes }
   }
 
-  async #build(draft: Draft): Promise<BuiltPart[]> {
-    const { state } = draft
-    const cuts = cutAtBlocks(
+  #cut({ state, events }: Draft): readonly BlockCut[] {
+    return cutAtBlocks(
       state.open,
-      draft.events.map(({ payload }) => payload.length),
+      events.map(({ payload }) => payload.length),
       this.#options.limits,
     )
-    const built: BuiltPart[] = []
-    let hash = state.hash
-    let bytes = 0
-    for (const cut of cuts) {
+  }
+
+  #buildAtOnce(draft: Draft): readonly BuiltPart[] {
+    let { hash } = draft.state
+    return this.#cut(draft).map((cut) => {
       const lines = linesOf(draft, cut)
-      const { value, frames, hash: after } = await encodeTailRecordAsync(lines, hash)
-      built.push({
-        state,
-        part: { lines, hash: after, frames, storedBytes: value.length },
-        value,
-        beginsBlock: cut.beginsBlock,
-      })
-      hash = after
+      const encoded = encodeTailRecord(lines, hash)
+      hash = encoded.hash
+      return builtPart(draft.state, cut, lines, encoded)
+    })
+  }
+
+  async #build(draft: Draft): Promise<readonly BuiltPart[]> {
+    const built: BuiltPart[] = []
+    let { hash } = draft.state
+    let bytes = 0
+    for (const cut of this.#cut(draft)) {
+      const lines = linesOf(draft, cut)
+      const encoded = await encodeTailRecordAsync(lines, hash)
+      hash = encoded.hash
+      built.push(builtPart(draft.state, cut, lines, encoded))
       bytes += lineBytes(lines).length
       if (bytes > MAX_BYTES_PER_TURN) {
         bytes = 0
@@ -135,7 +154,7 @@ export class Committer {
     return built
   }
 
-  #apply(group: StampedGroup, built: readonly BuiltPart[], writeMs: number): Committed {
+  #apply(group: StampedGroup, built: readonly BuiltPart[], times: Pick<Committed, 'commitMs' | 'writeMs'>): Committed {
     const { streams, limits } = this.#options
     streams.nextLamport = group.nextLamport
     let completedBlock = false
@@ -150,8 +169,13 @@ export class Committer {
       bytes += lineBytes(part.lines).length
     }
     const states = group.drafts.map(({ state }) => state)
-    return { publications: group.publications, batches, states, events, bytes, completedBlock, writeMs }
+    return { publications: group.publications, batches, states, events, bytes, completedBlock, ...times }
   }
+}
+
+function builtPart(state: StreamState, { beginsBlock }: BlockCut, lines: Lines, encoded: EncodedTail): BuiltPart {
+  const { value, frames, hash } = encoded
+  return { state, part: { lines, hash, frames, storedBytes: value.length }, value, beginsBlock }
 }
 
 function linesOf({ state, events, lamports, timestamps }: Draft, { from, to }: BlockCut): Lines {

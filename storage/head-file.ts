@@ -30,6 +30,8 @@ const MAGIC = 'millrace head 1\n'
 export class HeadFile {
   readonly #file: number
   readonly #slots: Map<StreamId, number>
+  /** Slots as they were written last, so that a commit changes only its numbers. */
+  readonly #written = new Map<StreamId, Buffer>()
   #nextSlot: number
   /** What the file held when it was opened. */
   readonly found: ReadonlyMap<StreamId, Head>
@@ -76,12 +78,10 @@ export class HeadFile {
   write(stream: StreamId, head: Head): void {
     let index = this.#slots.get(stream)
     if (index === undefined) this.#slots.set(stream, (index = this.#nextSlot++))
-    const { nodeId, number } = parseStreamId(stream)
-    const slot = Buffer.alloc(SLOT_LENGTH)
-    slot.set(decodeBase64(nodeId) ?? [], 0)
-    slot.writeBigUInt64LE(BigInt(number), 32)
-    slot.writeBigUInt64LE(BigInt(head.nextOffset), 40)
-    slot.writeBigUInt64LE(BigInt(head.syncedOffset), 48)
+    let slot = this.#written.get(stream)
+    if (slot === undefined) this.#written.set(stream, (slot = newSlot(stream)))
+    writeInteger(slot, head.nextOffset, 40)
+    writeInteger(slot, head.syncedOffset, 48)
     this.#writeSlot(index, slot)
   }
 
@@ -128,6 +128,20 @@ function parseFile(content: Buffer): ParsedFile {
   const nextSlot = Math.max(1, Math.ceil(content.length / SLOT_LENGTH))
   const boot = known ? first.toString('latin1', 16, 52).replace(/\0+$/, '') : ''
   return { slots, heads, boot, names: known ? first.readUInt32LE(52) : undefined, damaged, nextSlot }
+}
+
+function newSlot(stream: StreamId): Buffer {
+  const { nodeId, number } = parseStreamId(stream)
+  const slot = Buffer.alloc(SLOT_LENGTH)
+  slot.set(decodeBase64(nodeId) ?? [], 0)
+  writeInteger(slot, number, 32)
+  return slot
+}
+
+/** Two 32-bit halves are several times quicker than a BigInt. */
+function writeInteger(slot: Buffer, value: number, at: number): void {
+  slot.writeUInt32LE(value % 2 ** 32, at)
+  slot.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4)
 }
 
 function isIntact(slot: Buffer): boolean {

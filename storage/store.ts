@@ -12,7 +12,7 @@ import { BlobStore } from './blobs.js'
 import { BlockReader } from './block-reader.js'
 import { CommitQueue } from './commit-queue.js'
 import { ClockGuard } from './clock-guard.js'
-import { Committer } from './committer.js'
+import { Committer, type Committed } from './committer.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import { DiskUsage } from './disk-usage.js'
 import { Counters } from './counters.js'
@@ -84,7 +84,7 @@ export class Store implements EventStore {
   /** Files of apps. */
   readonly blobs: BlobStore
   readonly #parts: StoreParts
-  readonly #queue: CommitQueue<AppendRequest, readonly Publication[]>
+  readonly #queue: CommitQueue<AppendRequest, Committed, readonly Publication[]>
   readonly #committer: Committer
   readonly #upkeep: Upkeep
   readonly #disk: DiskGuard
@@ -104,6 +104,7 @@ export class Store implements EventStore {
     this.#committer = new Committer({ meta, streams, limits: options.block, sync: options.sync === 'always' })
     this.#queue = new CommitQueue({
       commit: (requests) => this.#commit(requests),
+      settle: (committed) => this.#settle(committed),
       ready: () => this.#upkeep.roomToSeal(),
       maxGroupBytes: options.maxInFlightBytes,
     })
@@ -238,14 +239,17 @@ export class Store implements EventStore {
     return bytes
   }
 
-  async #commit(requests: readonly AppendRequest[]): Promise<readonly (readonly Publication[])[]> {
+  async #commit(requests: readonly AppendRequest[]): Promise<Committed> {
     const refusal = this.#parts.health.refusal()
     if (refusal !== undefined) throw refusal
-    const started = performance.now()
-    const committed = await this.#committer.commit(requests)
+    return this.#committer.commit(requests)
+  }
+
+  /** What follows from a commit, while the next one is being written. */
+  #settle(committed: Committed): readonly (readonly Publication[])[] {
     this.#noteHeads(committed.states)
     const { counters } = this.#parts
-    counters.commitSeconds.observe((performance.now() - started) / 1000)
+    counters.commitSeconds.observe(committed.commitMs / 1000)
     counters.syncSeconds.observe(committed.writeMs / 1000)
     counters.commits++
     counters.committedEvents += committed.events

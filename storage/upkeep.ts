@@ -68,10 +68,18 @@ export class Upkeep {
     this.#maintenance.wake()
   }
 
-  /** Commits wait while sealing is far behind. */
-  async roomToSeal(): Promise<void> {
+  /** Commits wait while sealing is far behind; `undefined` when it is not. */
+  roomToSeal(): Promise<void> | undefined {
+    return this.#isFarBehind() ? this.#sealedEnough() : undefined
+  }
+
+  #isFarBehind(): boolean {
     const { maxUnsealedBytes, health } = this.#options
-    while (this.#unsealedBytes > maxUnsealedBytes && health.refusal() === undefined) {
+    return this.#unsealedBytes > maxUnsealedBytes && health.refusal() === undefined
+  }
+
+  async #sealedEnough(): Promise<void> {
+    while (this.#isFarBehind()) {
       await new Promise<void>((resolve) => {
         this.#waiting.push(resolve)
         this.#maintenance.wake()

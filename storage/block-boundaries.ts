@@ -12,7 +12,7 @@ export interface BlockFill {
   readonly payloadBytes: number
 }
 
-/** Events [from, to) of a commit that go into one block, and whether it is complete with them. */
+/** Events [from, to) of a commit that go into one block. */
 export interface BlockCut {
   readonly from: number
   readonly to: number
@@ -29,7 +29,7 @@ export interface BlockCut {
 export function cutAtBlocks(open: BlockFill, payloadLengths: Iterable<number>, limits: BlockLimits): BlockCut[] {
   const cuts: BlockCut[] = []
   let { events, payloadBytes } = open
-  let beginsBlock = false
+  let beginsBlock = events === 0
   let from = 0
   let at = 0
   for (const length of payloadLengths) {

@@ -5,6 +5,7 @@ import { HASH_LENGTH } from './chain.js'
 import { CHECK_LENGTH } from './checked-value.js'
 import { decodeColumns, encodeColumns, type ColumnTarget, type Columns } from './columns.js'
 import type { RecordPlace } from './corrupt-record.js'
+import { readDictionary, writeDictionary } from './dictionary.js'
 import { MAX_RAW_BYTES, type Frame } from './frames.js'
 
 /** What the owner signs of a block: all that identifies its events, nothing of how they are stored here. */
@@ -27,6 +28,8 @@ export interface BlockIdentity {
 export interface BlockHeader extends BlockIdentity {
   readonly payloadBytes: number
   readonly signature: Buffer
+  /** What all frames were deflated behind; may be empty. */
+  readonly dictionary: Buffer
   readonly frames: FrameTable
 }
 
@@ -37,12 +40,14 @@ export interface FrameTable {
   readonly lines: Uint32Array
   /** The same in bytes of inflated lines. */
   readonly positions: Uint32Array
+  /** The same in bytes of deflated frames. */
+  readonly dataAt: Uint32Array
   /** The same in bytes of `columns`. */
   readonly columnsAt: Uint32Array
   readonly columns: Buffer
 }
 
-const VERSION = 1
+const VERSION = 2
 const CODEC_DEFLATE = 1
 
 /** Guards against absurd counts: a block is sealed long before. */
@@ -60,6 +65,7 @@ export function blockSigningBytes(topic: string, block: BlockIdentity): Buffer {
 export interface HeaderParts extends BlockIdentity {
   readonly payloadBytes: number
   readonly signature: Uint8Array
+  readonly dictionary: Buffer
   readonly frames: readonly Frame[]
   /** Of the whole block, starting at 0. */
   readonly lines: Columns
@@ -82,10 +88,12 @@ export function encodeBlockHeader(header: HeaderParts): Buffer {
   writeIdentity(writer, header)
   writer.varint(header.payloadBytes)
   writer.sized(header.signature)
+  writeDictionary(writer, header.dictionary)
   writer.varint(frames.length)
-  frames.forEach(({ count, rawLength }, at) => {
+  frames.forEach(({ count, rawLength, data }, at) => {
     writer.varint(count)
     writer.varint(rawLength)
+    writer.varint(data.length)
     writer.varint((ends[at] ?? 0) - (ends[at - 1] ?? 0))
   })
   writer.bytes(columns.finish())
@@ -104,13 +112,21 @@ export function decodeBlockHeader(value: Buffer, place: RecordPlace): BlockHeade
   const identity = readIdentity(reader)
   const payloadBytes = reader.varint()
   const signature = reader.sized()
-  return { ...identity, payloadBytes, signature, frames: readFrameTable(reader, identity.count) }
+  const dictionary = readDictionary(reader)
+  return { ...identity, payloadBytes, signature, dictionary, frames: readFrameTable(reader, identity.count) }
 }
 
-/** The numbers of all lines of frames [from, to); positions count from the first of these frames. */
-export function decodeFrameColumns(header: BlockHeader, from: number, to: number, place: RecordPlace): Columns {
+/**
+ * The numbers of the lines of some frames, counted from the first line of the first of them; what belongs to frames left
+ * out in between is undefined, except that each line ends where the next one begins.
+ *
+ * @param wanted frames, ascending, at least one; positions are those in the lines of these frames, one after the other
+ * @throws CorruptRecordError
+ */
+export function decodeFrameColumns(header: BlockHeader, wanted: readonly number[], place: RecordPlace): Columns {
   const { frames } = header
-  const count = (frames.lines[to] ?? 0) - (frames.lines[from] ?? 0)
+  const base = frames.lines[wanted[0] ?? 0] ?? 0
+  const count = (frames.lines[(wanted.at(-1) ?? 0) + 1] ?? 0) - base
   const columns = {
     starts: new Uint32Array(count + 1),
     payloads: new Uint32Array(count),
@@ -118,14 +134,22 @@ export function decodeFrameColumns(header: BlockHeader, from: number, to: number
     timestamps: new Float64Array(count),
   }
   const target: ColumnTarget = { columns, line: 0, position: 0 }
-  const reader = new ByteReader(frames.columns, frames.columnsAt[from] ?? 0, place)
-  for (let frame = from; frame < to; frame++) {
-    const lines = (frames.lines[frame + 1] ?? 0) - (frames.lines[frame] ?? 0)
+  const reader = new ByteReader(frames.columns, 0, place)
+  for (const frame of wanted) {
+    const first = frames.lines[frame] ?? 0
+    const lines = (frames.lines[frame + 1] ?? 0) - first
     const rawLength = (frames.positions[frame + 1] ?? 0) - (frames.positions[frame] ?? 0)
+    reader.at = frames.columnsAt[frame] ?? 0
+    target.line = first - base
     decodeColumns(reader, target, lines, rawLength, header)
     if (reader.at !== frames.columnsAt[frame + 1]) reader.fail('its columns do not end where they should')
   }
   return columns
+}
+
+/** Numbers of all frames. */
+export function allFrames({ frames }: BlockHeader): number[] {
+  return Array.from({ length: frames.count }, (_, frame) => frame)
 }
 
 function writeIdentity(writer: ByteWriter, block: BlockIdentity): void {
@@ -191,22 +215,27 @@ function readFrameTable(reader: ByteReader, events: number): FrameTable {
   const count = reader.count(events)
   const lines = new Uint32Array(count + 1)
   const positions = new Uint32Array(count + 1)
+  const dataAt = new Uint32Array(count + 1)
   const columnsAt = new Uint32Array(count + 1)
   let line = 0
   let position = 0
+  let data = 0
   let columnAt = 0
   for (let frame = 0; frame < count; frame++) {
     const inFrame = reader.varint()
     line += inFrame
     position += reader.varint()
+    data += reader.varint()
     columnAt += reader.varint()
-    if (inFrame === 0 || line > events || position > MAX_RAW_BYTES) reader.fail('its frames do not add up')
+    const fits = inFrame > 0 && line <= events && position <= MAX_RAW_BYTES && data <= MAX_RAW_BYTES
+    if (!fits) reader.fail('its frames do not add up')
     lines[frame + 1] = line
     positions[frame + 1] = position
+    dataAt[frame + 1] = data
     columnsAt[frame + 1] = columnAt
   }
   if (line !== events || columnAt !== reader.remaining) reader.fail('its frames do not add up')
-  return { count, lines, positions, columnsAt, columns: reader.bytes(columnAt) }
+  return { count, lines, positions, dataAt, columnsAt, columns: reader.bytes(columnAt) }
 }
 
 function runLengths(values: readonly number[]): { readonly value: number; repeats: number }[] {

@@ -1,7 +1,8 @@
 import type { EventBatch, EventBatchParts, NodeId, TagSelection } from '../core/index.js'
 import {
   blockPlace,
-  FIRST_FRAME_PART,
+  FIRST_FRAMES_PART,
+  framePart,
   HEADER_PART,
   openBlockFrames,
   openBlockHeader,
@@ -9,7 +10,7 @@ import {
   POSITIONS_PART,
   verifyChain,
 } from './block.js'
-import { decodeFrameColumns, type BlockHeader } from './block-header.js'
+import { allFrames, decodeFrameColumns, type BlockHeader } from './block-header.js'
 import type { BlockSummary } from './block-summary.js'
 import { DecodedCache, type DecodedBlock } from './decoded-cache.js'
 import type { PositionIndex } from './position-index.js'
@@ -61,19 +62,19 @@ export class BlockReader {
   }
 
   /**
-   * The events of a block that are meant, in the wanted order, in batches of neighbouring frames.
+   * The events of a block that are meant, in the wanted order.
    *
    * Every value is checked by its checksum; the chain over the lines is checked when the block is read as a whole for the
    * first time.
    *
    * @throws CorruptRecordError; with `missing` when a value does not exist
    */
-  async read(request: BlockReadRequest): Promise<EventBatch[]> {
+  async read(request: BlockReadRequest): Promise<EventBatch | undefined> {
     const wanted = this.#narrowed(request)
-    if (wanted === undefined) return []
+    if (wanted === undefined) return undefined
     if (wanted.isWhole) return this.#readWhole(request)
     const { header, choice } = await this.#choose(request, wanted)
-    return choice === 'none' ? [] : this.#readRuns(request, header, frameRuns(header, choice))
+    return choice === 'none' ? undefined : this.#readChosen(request, header, choiceOfFrames(header, choice))
   }
 
   /**
@@ -87,9 +88,12 @@ export class BlockReader {
     if (wanted === undefined) return
     const { header, choice } = await this.#choose(request, wanted)
     if (choice === 'none') return
-    const steps = frameRuns(header, choice).flatMap((run) => splitRun(header, run, stepBytes))
+    const steps = splitChoice(header, choiceOfFrames(header, choice), stepBytes)
     if (request.order === 'desc') steps.reverse()
-    for (const step of steps) yield* await this.#readRuns(request, header, [step])
+    for (const step of steps) {
+      const batch = await this.#readChosen(request, header, step)
+      if (batch !== undefined) yield batch
+    }
   }
 
   /** What is known of a block that no longer exists, or was found damaged, is forgotten. */
@@ -123,38 +127,26 @@ export class BlockReader {
   }
 
   /** One trip for all values; the cache is left alone, since a scan would only wash it out. */
-  async #readWhole({ source, summary, order }: BlockReadRequest): Promise<EventBatch[]> {
+  async #readWhole({ source, summary, order }: BlockReadRequest): Promise<EventBatch | undefined> {
     const parts = [HEADER_PART]
-    for (let part = FIRST_FRAME_PART; part < summary.parts; part++) parts.push(part)
-    const [headerValue, ...frames] = await source.getMany(parts)
-    const header = openBlockHeader(summary, headerValue)
-    const lines = await linesOf(summary, header, { from: 0, to: header.frames.count }, frames)
+    for (let part = FIRST_FRAMES_PART; part < summary.parts; part++) parts.push(part)
+    const values = await fetch(source, parts)
+    const header = openBlockHeader(summary, values.get(HEADER_PART))
+    const lines = await linesOf(summary, header, allFrames(header), values)
     if (!this.#verified.has(summary.arrival)) {
       verifyChain(summary, header, lines)
       this.#remember(summary.arrival)
     }
-    const batch = batchOf(lines, 'all', order)
-    return batch === undefined ? [] : [batch]
+    return batchOf(lines, 'all', order)
   }
 
-  /** @param runs ascending */
-  async #readRuns(
+  async #readChosen(
     { source, summary, order }: BlockReadRequest,
     header: BlockHeader,
-    runs: readonly FrameRun[],
-  ): Promise<EventBatch[]> {
-    const parts = runs.flatMap(({ from, to }) =>
-      Array.from({ length: to - from }, (_, at) => FIRST_FRAME_PART + from + at),
-    )
-    const values = await source.getMany(parts)
-    const batches: EventBatch[] = []
-    let at = 0
-    for (const run of runs) {
-      const lines = await linesOf(summary, header, run, values.slice(at, (at += run.to - run.from)))
-      const batch = batchOf(lines, run.choice, order)
-      if (batch !== undefined) batches.push(batch)
-    }
-    return order === 'asc' ? batches : batches.reverse()
+    { frames, lines }: FrameChoice,
+  ): Promise<EventBatch | undefined> {
+    const values = await fetch(source, [...new Set(frames.map(framePart))])
+    return batchOf(await linesOf(summary, header, frames, values), lines, order)
   }
 
   async #decoded({ source, summary }: BlockReadRequest, withPositions: boolean): Promise<DecodedBlock> {
@@ -167,7 +159,7 @@ export class BlockReader {
     const [headerValue] = values
     const header = known?.header ?? openBlockHeader(summary, headerValue)
     const positions = withPositions ? openBlockPositions(summary, values[wanted.indexOf(POSITIONS_PART)]) : undefined
-    const cost = (known?.cost ?? DECODED_OVERHEAD + (headerValue?.length ?? 0)) + (positions?.memory ?? 0)
+    const cost = (known?.cost ?? DECODED_OVERHEAD + memoryOf(header, headerValue)) + (positions?.memory ?? 0)
     const decoded = { header, positions, cost }
     this.#cache.set(summary.arrival, decoded)
     return decoded
@@ -229,13 +221,13 @@ class BlockLineIndex implements LineIndex {
 
   #allColumns(): ReturnType<typeof decodeFrameColumns> {
     const { header } = this.#decoded
-    return (this.#columns ??= decodeFrameColumns(
-      header,
-      0,
-      header.frames.count,
-      blockPlace(this.#summary, HEADER_PART),
-    ))
+    return (this.#columns ??= decodeFrameColumns(header, allFrames(header), blockPlace(this.#summary, HEADER_PART)))
   }
+}
+
+/** Bytes of a header: the value that its columns are a view of, and the tables made from it. */
+function memoryOf({ dictionary, frames }: BlockHeader, value: Buffer | undefined): number {
+  return (value?.length ?? 0) + dictionary.length + 4 * frames.lines.byteLength
 }
 
 /** Whether tags or app ids have to be looked up. */
@@ -252,72 +244,80 @@ function asksForNames(selection: TagSelection): boolean {
   }
 }
 
-/** Neighbouring frames [from, to) and the chosen lines in them, counted from the first of the run. */
-interface FrameRun extends LineBounds {
-  readonly choice: LineChoice
+/** Frames that hold chosen lines, ascending, and these lines, counted from the first line of the first frame. */
+interface FrameChoice {
+  readonly frames: readonly number[]
+  readonly lines: 'all' | Uint32Array
 }
 
-function frameRuns({ frames }: BlockHeader, choice: Exclude<LineChoice, 'none'>): FrameRun[] {
-  if (choice === 'all') return [{ from: 0, to: frames.count, choice }]
-  const runs: FrameRun[] = []
-  let frame = 0
-  let at = 0
-  while (at < choice.length) {
-    const begin = at
-    frame = frameOf(frames.lines, frame, choice[at] ?? 0)
-    const from = frame
-    let to = from + 1
-    while (at < choice.length) {
-      const next = frameOf(frames.lines, frame, choice[at] ?? 0)
-      if (next > to) break
-      frame = next
-      to = next + 1
-      at++
+/** @param choice lines by their number in the block */
+function choiceOfFrames(header: BlockHeader, choice: 'all' | Uint32Array): FrameChoice {
+  if (choice === 'all') return { frames: allFrames(header), lines: 'all' }
+  const { lines } = header.frames
+  const frames: number[] = []
+  let frame = -1
+  for (const line of choice) {
+    if (line < (lines[frame + 1] ?? 0)) continue
+    while ((lines[frame + 1] ?? Infinity) <= line) frame++
+    frames.push(frame)
+  }
+  return { frames, lines: countedFrom(lines[frames[0] ?? 0] ?? 0, choice) }
+}
+
+/** Cuts a choice where its frames reach `stepBytes`, leaving at least one frame in each piece. */
+function splitChoice(header: BlockHeader, choice: FrameChoice, stepBytes: number): FrameChoice[] {
+  const { positions } = header.frames
+  const pieces: FrameChoice[] = []
+  let frames: number[] = []
+  let bytes = 0
+  for (const frame of choice.frames) {
+    const length = (positions[frame + 1] ?? 0) - (positions[frame] ?? 0)
+    if (frames.length > 0 && bytes + length > stepBytes) {
+      pieces.push(choiceWithin(header, choice, frames))
+      frames = []
+      bytes = 0
     }
-    const base = frames.lines[from] ?? 0
-    const lines = choice.slice(begin, at).map((line) => line - base)
-    runs.push({ from, to, choice: lines.length === (frames.lines[to] ?? 0) - base ? 'all' : lines })
+    frames.push(frame)
+    bytes += length
   }
-  return runs
-}
-
-/** Cuts a run where its frames reach `stepBytes`, leaving at least one frame in each piece. */
-function splitRun({ frames }: BlockHeader, run: FrameRun, stepBytes: number): FrameRun[] {
-  const pieces: FrameRun[] = []
-  for (let from = run.from; from < run.to;) {
-    let to = from + 1
-    while (to < run.to && (frames.positions[to + 1] ?? 0) - (frames.positions[from] ?? 0) <= stepBytes) to++
-    pieces.push({ from, to, choice: choiceWithin(frames, run, { from, to }) })
-    from = to
-  }
+  pieces.push(choiceWithin(header, choice, frames))
   return pieces
 }
 
-function choiceWithin({ lines }: BlockHeader['frames'], run: FrameRun, piece: LineBounds): LineChoice {
-  if (run.choice === 'all' || run.choice === 'none') return run.choice
-  const base = lines[run.from] ?? 0
-  const first = (lines[piece.from] ?? 0) - base
-  const end = (lines[piece.to] ?? 0) - base
-  return run.choice.filter((line) => line >= first && line < end).map((line) => line - first)
+function choiceWithin({ frames: { lines } }: BlockHeader, choice: FrameChoice, frames: readonly number[]): FrameChoice {
+  if (choice.lines === 'all') return { frames, lines: 'all' }
+  const base = lines[choice.frames[0] ?? 0] ?? 0
+  const first = (lines[frames[0] ?? 0] ?? 0) - base
+  const end = (lines[(frames.at(-1) ?? 0) + 1] ?? 0) - base
+  return {
+    frames,
+    lines: countedFrom(
+      first,
+      choice.lines.filter((line) => line >= first && line < end),
+    ),
+  }
 }
 
-/** The frame that holds the line, searched upwards from one that is not behind it. */
-function frameOf(firstLines: Uint32Array, from: number, line: number): number {
-  let frame = from
-  while ((firstLines[frame + 1] ?? Infinity) <= line) frame++
-  return frame
+function countedFrom(base: number, lines: Uint32Array): Uint32Array {
+  return base === 0 ? lines : lines.map((line) => line - base)
 }
 
+async function fetch(source: BlockSource, parts: readonly number[]): Promise<Map<number, Buffer | undefined>> {
+  const values = await source.getMany(parts)
+  return new Map(parts.map((part, at) => [part, values[at]]))
+}
+
+/** All of the frames are inflated together, as starting zlib costs more than a small frame. */
 async function linesOf(
   summary: BlockSummary,
   header: BlockHeader,
-  { from, to }: LineBounds,
-  values: readonly (Buffer | undefined)[],
+  frames: readonly number[],
+  values: ReadonlyMap<number, Buffer | undefined>,
 ): Promise<EventBatchParts> {
   return {
     stream: summary.stream,
-    firstOffset: summary.firstOffset + (header.frames.lines[from] ?? 0),
-    bytes: await openBlockFrames(summary, header, from, values),
-    ...decodeFrameColumns(header, from, to, blockPlace(summary, HEADER_PART)),
+    firstOffset: summary.firstOffset + (header.frames.lines[frames[0] ?? 0] ?? 0),
+    bytes: await openBlockFrames(summary, header, frames, values),
+    ...decodeFrameColumns(header, frames, blockPlace(summary, HEADER_PART)),
   }
 }

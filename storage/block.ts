@@ -1,6 +1,7 @@
 import { deflateRaw } from 'node:zlib'
 import type { TagSet } from '../core/index.js'
 import {
+  allFrames,
   blockSigningBytes,
   decodeBlockHeader,
   decodeFrameColumns,
@@ -16,9 +17,12 @@ import { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
 import {
   cutFrames,
   deflateFrameAsync,
+  dictionaryOf,
   inflateFrames,
   inflateFramesAsync,
   MAX_RAW_BYTES,
+  NO_DICTIONARY,
+  type DeflatedFrame,
   type Frame,
   type FrameRange,
 } from './frames.js'
@@ -27,17 +31,20 @@ import { joinLines, lineBytes, lineCount, payloadBytes, type Lines } from './lin
 import { BLOCK_LIMITS, filterOf } from './name-filter.js'
 import { encodePositions, openPositions, type PositionIndex } from './position-index.js'
 
-/** A sealed block is several values under (arrival number, part): header, positions, and each frame by itself. */
+/** A sealed block is several values under (arrival number, part): header, positions, and some frames each. */
 export const HEADER_PART = 0
 export const POSITIONS_PART = 1
-export const FIRST_FRAME_PART = 2
+export const FIRST_FRAMES_PART = 2
+
+/** Neighbouring frames in one value: a value costs more to fetch than its bytes. */
+export const FRAMES_PER_PART = 16
 
 /** Positions longer than this are deflated, bytes. */
 const MAX_PLAIN_POSITIONS = 1024
 
 /** Frames of the tail are taken over when they have this many events or bytes of lines; smaller ones deflate badly. */
-const MIN_REUSED_EVENTS = 32
-const MIN_REUSED_BYTES = 16 * 1024
+const MIN_REUSED_EVENTS = 12
+const MIN_REUSED_BYTES = 6 * 1024
 
 /** Events of one commit that lie in the block. */
 export interface BlockPart {
@@ -57,6 +64,8 @@ export interface BlockRequest {
   readonly previousHash: Buffer
   /** In order, without a gap, at least one. */
   readonly parts: readonly BlockPart[]
+  /** What the frames of the parts were deflated behind. */
+  readonly dictionary: Buffer
   /** The owner's signature of these bytes: made here, or for a replica the one received. */
   readonly sign: (bytes: Uint8Array) => Promise<Uint8Array>
 }
@@ -96,13 +105,13 @@ export function parseBlockKey(key: Uint8Array): { readonly arrival: number; read
 export async function encodeBlock(request: BlockRequest): Promise<EncodedBlock> {
   const { arrival, parts } = request
   const lines = joinLines(parts.map((part) => part.lines))
-  const frames = await frameBlock(lines, parts)
+  const { frames, dictionary } = await frameBlock(lines, request)
   const positions = await deflatePositions(encodePositions(lines.tags, lines.appIds))
   const identity = identify(request, lines)
   const signature = await request.sign(blockSigningBytes(request.topic, identity))
   const payload = payloadBytes(lines)
-  const header = encodeBlockHeader({ ...identity, payloadBytes: payload, signature, frames, lines })
-  const values = [header, positions, ...frames.map(({ data }) => Buffer.concat([CHECK_ROOM, data]))]
+  const header = encodeBlockHeader({ ...identity, payloadBytes: payload, signature, dictionary, frames, lines })
+  const values = [header, positions, ...groupFrames(frames)]
   const entries = values.map((value, part) => {
     const key = blockKey(arrival, part)
     return { part, key, value: sealValue(key, value) }
@@ -124,7 +133,7 @@ export async function encodeBlock(request: BlockRequest): Promise<EncodedBlock> 
 
 export function blockPlace(summary: BlockSummary, part: number): RecordPlace {
   const names = ['block header', 'block positions']
-  const name = names[part] ?? `block frame ${String(part - FIRST_FRAME_PART)}`
+  const name = names[part] ?? `block frames ${String(part - FIRST_FRAMES_PART)}`
   return { stream: summary.stream, offset: summary.firstOffset, part: name }
 }
 
@@ -153,7 +162,7 @@ export function openBlockHeader(summary: BlockSummary, value: Buffer | undefined
     header.count === summary.count &&
     header.hash.equals(summary.hash) &&
     header.previousHash.equals(summary.previousHash) &&
-    header.frames.count === summary.parts - FIRST_FRAME_PART
+    frameParts(header) === summary.parts - FIRST_FRAMES_PART
   if (!same) throw new CorruptRecordError(place, 'it does not agree with its index entry')
   return header
 }
@@ -163,28 +172,72 @@ export function openBlockPositions(summary: BlockSummary, value: Buffer | undefi
   return openPositions(positionBytes(summary, value), summary.count, blockPlace(summary, POSITIONS_PART))
 }
 
+/** Which part holds a frame. */
+export function framePart(frame: number): number {
+  return FIRST_FRAMES_PART + Math.floor(frame / FRAMES_PER_PART)
+}
+
+/** Values that hold frames. */
+export function frameParts({ frames }: BlockHeader): number {
+  return Math.ceil(frames.count / FRAMES_PER_PART)
+}
+
 /**
- * The lines of frames [from, to), given their values.
+ * The lines of some frames, one after the other.
  *
+ * @param values of all parts that hold one of the frames, by part
  * @throws CorruptRecordError
  */
 export function openBlockFrames(
   summary: BlockSummary,
   header: BlockHeader,
-  from: number,
-  values: readonly (Buffer | undefined)[],
+  frames: readonly number[],
+  values: ReadonlyMap<number, Buffer | undefined>,
 ): Promise<Buffer> {
-  const data = openFrameValues(summary, from, values)
-  const rawLength = rawLengthOf(header, from, from + values.length)
-  return inflateFramesAsync(data, rawLength, blockPlace(summary, FIRST_FRAME_PART + from))
+  const deflated = deflatedFrames(summary, header, frames, values)
+  return inflateFramesAsync(deflated, header.dictionary, blockPlace(summary, framePart(frames[0] ?? 0)))
 }
 
-function openFrameValues(summary: BlockSummary, from: number, values: readonly (Buffer | undefined)[]): Buffer[] {
-  return values.map((value, at) => openBlockValue(summary, FIRST_FRAME_PART + from + at, value).subarray(CHECK_LENGTH))
+/** Each value is checked once. */
+function deflatedFrames(
+  summary: BlockSummary,
+  header: BlockHeader,
+  frames: readonly number[],
+  values: ReadonlyMap<number, Buffer | undefined>,
+): DeflatedFrame[] {
+  const { dataAt, positions } = header.frames
+  let part = -1
+  let value: Buffer = NO_DICTIONARY
+  return frames.map((frame) => {
+    if (framePart(frame) !== part) {
+      part = framePart(frame)
+      value = openFramesValue(summary, header, part, values.get(part))
+    }
+    const base = dataAt[firstFrame(part)] ?? 0
+    return {
+      rawLength: (positions[frame + 1] ?? 0) - (positions[frame] ?? 0),
+      data: value.subarray((dataAt[frame] ?? 0) - base, (dataAt[frame + 1] ?? 0) - base),
+    }
+  })
 }
 
-function rawLengthOf({ frames }: BlockHeader, from: number, to: number): number {
-  return (frames.positions[to] ?? 0) - (frames.positions[from] ?? 0)
+function firstFrame(part: number): number {
+  return (part - FIRST_FRAMES_PART) * FRAMES_PER_PART
+}
+
+/** The frames of a part without their checksum. */
+function openFramesValue(
+  summary: BlockSummary,
+  { frames }: BlockHeader,
+  part: number,
+  value: Buffer | undefined,
+): Buffer {
+  const opened = openBlockValue(summary, part, value).subarray(CHECK_LENGTH)
+  const end = Math.min(frames.count, firstFrame(part + 1))
+  if (opened.length !== (frames.dataAt[end] ?? 0) - (frames.dataAt[firstFrame(part)] ?? 0)) {
+    throw new CorruptRecordError(blockPlace(summary, part), 'it does not have the length that the header says')
+  }
+  return opened
 }
 
 /**
@@ -223,13 +276,13 @@ export function verifyChain(
  */
 export function verifyBlock(summary: BlockSummary, values: readonly (Buffer | undefined)[]): void {
   const header = openBlockHeader(summary, values[HEADER_PART])
-  const frames = Array.from({ length: header.frames.count }, (_, frame) => values[FIRST_FRAME_PART + frame])
-  const data = openFrameValues(summary, 0, frames)
-  const bytes = inflateFrames(data, rawLengthOf(header, 0, frames.length), blockPlace(summary, FIRST_FRAME_PART))
+  const frames = allFrames(header)
+  const deflated = deflatedFrames(summary, header, frames, new Map(values.entries()))
+  const bytes = inflateFrames(deflated, header.dictionary, blockPlace(summary, FIRST_FRAMES_PART))
   const lines = parseLines(summary.stream, summary.firstOffset, bytes)
   verifyChain(summary, header, lines)
   const place = blockPlace(summary, HEADER_PART)
-  const columns = decodeFrameColumns(header, 0, header.frames.count, place)
+  const columns = decodeFrameColumns(header, frames, place)
   const same =
     isSame(columns.starts, lines.starts) &&
     isSame(columns.payloads, lines.payloads) &&
@@ -277,12 +330,33 @@ function distinctTags(sets: readonly TagSet[]): ReadonlySet<string> {
 }
 
 /** Takes over the frames of the tail that are big enough and deflates what lies between them. */
-async function frameBlock(lines: Lines, parts: readonly BlockPart[]): Promise<Frame[]> {
+async function frameBlock(
+  lines: Lines,
+  { parts, dictionary: known }: BlockRequest,
+): Promise<{ readonly frames: readonly Frame[]; readonly dictionary: Buffer }> {
+  const plan = planFrames(lines, parts)
+  const dictionary = plan.some((piece) => 'data' in piece) ? known : freshDictionary(lines, plan.length)
   const frames: Frame[] = []
-  for (const piece of planFrames(lines, parts)) {
-    frames.push('data' in piece ? piece : await deflateFrameAsync(lines, piece, 'nobody'))
+  for (const piece of plan) {
+    if ('data' in piece) frames.push(piece)
+    else frames.push(await deflateFrameAsync({ lines, range: piece, dictionary, waiting: 'nobody' }))
   }
-  return frames
+  return { frames, dictionary }
+}
+
+/** A dictionary costs about what it saves in one frame. */
+function freshDictionary(lines: Lines, frames: number): Buffer {
+  return frames > 1 ? dictionaryOf(lines) : NO_DICTIONARY
+}
+
+/** The values of frames, with room for their checksums. */
+function groupFrames(frames: readonly Frame[]): Buffer[] {
+  const values: Buffer[] = []
+  for (let from = 0; from < frames.length; from += FRAMES_PER_PART) {
+    const group = frames.slice(from, from + FRAMES_PER_PART)
+    values.push(Buffer.concat([CHECK_ROOM, ...group.map(({ data }) => data)]))
+  }
+  return values
 }
 
 function planFrames({ starts }: Lines, parts: readonly BlockPart[]): (Frame | FrameRange)[] {
@@ -335,5 +409,5 @@ function positionBytes(summary: BlockSummary, value: Buffer | undefined): Buffer
   const reader = new ByteReader(openBlockValue(summary, POSITIONS_PART, value), CHECK_LENGTH, place)
   const length = reader.count(MAX_RAW_BYTES)
   const rest = reader.bytes(reader.remaining)
-  return length === 0 ? rest : inflateFrames([rest], length, place)
+  return length === 0 ? rest : inflateFrames([{ rawLength: length, data: rest }], NO_DICTIONARY, place)
 }

@@ -7,7 +7,7 @@ import { buildLines, lineBytes, type LineSource, type Lines } from './lines.js'
 import type { StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
 import type { TailPart } from './tail-block.js'
-import { encodeTailRecord, encodeTailRecordAsync, type EncodedTail } from './tail-record.js'
+import { encodeTailRecord, encodeTailRecordAsync, type EncodedTail, type TailBefore } from './tail-record.js'
 
 /** Bytes of lines built in one go before other work gets its turn: a few milliseconds. */
 const MAX_BYTES_PER_TURN = 1024 * 1024
@@ -130,7 +130,7 @@ export class Committer {
     let { hash } = draft.state
     return this.#cut(draft).map((cut) => {
       const lines = linesOf(draft, cut)
-      const encoded = encodeTailRecord(lines, hash)
+      const encoded = encodeTailRecord(lines, before(draft.state, cut, hash))
       hash = encoded.hash
       return builtPart(draft.state, cut, lines, encoded)
     })
@@ -142,7 +142,7 @@ export class Committer {
     let bytes = 0
     for (const cut of this.#cut(draft)) {
       const lines = linesOf(draft, cut)
-      const encoded = await encodeTailRecordAsync(lines, hash)
+      const encoded = await encodeTailRecordAsync(lines, before(draft.state, cut, hash))
       hash = encoded.hash
       built.push(builtPart(draft.state, cut, lines, encoded))
       bytes += lineBytes(lines).length
@@ -171,6 +171,10 @@ export class Committer {
     const states = group.drafts.map(({ state }) => state)
     return { publications: group.publications, batches, states, events, bytes, completedBlock, ...times }
   }
+}
+
+function before({ open }: StreamState, { beginsBlock }: BlockCut, hash: Buffer): TailBefore {
+  return { hash, dictionary: beginsBlock ? undefined : open.dictionary }
 }
 
 function builtPart(state: StreamState, { beginsBlock }: BlockCut, lines: Lines, encoded: EncodedTail): BuiltPart {

@@ -94,6 +94,7 @@ class Recovery {
       this.#raiseLamport(state)
     }
     if (state !== undefined) await this.#cutTorn(state, torn)
+    for (const each of this.#options.streams.all()) each.closeFull(this.#options.limits)
   }
 
   /** Returns false for a record that may be an unfinished write: unreadable, in the right place. */
@@ -109,12 +110,12 @@ class Recovery {
       return true
     }
     try {
-      const { lines, previousHash, hash, frames } = decodeTailRecord(stream, offset, value)
+      const { dictionary } = state.open
+      const { lines, previousHash, hash, frames, beginsBlock } = decodeTailRecord(stream, offset, value, dictionary)
       if (!previousHash.equals(state.hash)) {
         throw new CorruptRecordError({ stream, offset, part: 'tail record' }, 'it does not follow the one before it')
       }
-      const { limits } = this.#options
-      state.add({ lines, hash, frames, storedBytes: value.length }, state.startsBlock(lines, limits), limits)
+      state.restore({ lines, hash, frames, storedBytes: value.length }, beginsBlock)
       return true
     } catch (error) {
       if (!(error instanceof CorruptRecordError)) throw error

@@ -114,7 +114,8 @@ export class Sealer {
     const { topic, identity } = this.#options
     const parts = anew ? block.parts.map((part) => ({ ...part, frames: [] })) : block.parts
     const sign = (bytes: Uint8Array) => identity.sign(bytes)
-    return encodeBlock({ topic, arrival, previousHash: block.previousHash, parts, sign })
+    const { previousHash, dictionary } = block
+    return encodeBlock({ topic, arrival, previousHash, parts, dictionary, sign })
   }
 
   async #writeBlocks(blocks: readonly EncodedBlock[]): Promise<void> {

@@ -90,9 +90,9 @@ export class StreamReader {
       return
     }
     const depth = request.streams > SOME_STREAMS ? 1 : READ_DEPTH
-    for await (const batches of pipeline(summaries, depth, (summary) => this.#readBlock(request, summary, order))) {
+    for await (const batch of pipeline(summaries, depth, (summary) => this.#readBlock(request, summary, order))) {
       await turns.pause()
-      yield* batches
+      if (batch !== undefined) yield batch
     }
   }
 
@@ -111,18 +111,18 @@ export class StreamReader {
     }
   }
 
-  /** Events of a block; none when it is pruned meanwhile. */
+  /** Events of a block; nothing when it is pruned meanwhile. */
   async #readBlock(
     { state, selection, from, to }: StreamReadRequest,
     summary: BlockSummary,
     order: 'asc' | 'desc',
-  ): Promise<readonly EventBatch[]> {
+  ): Promise<EventBatch | undefined> {
     const source = this.#sourceOf(summary)
     try {
       return await this.#parts.blockReader.read({ source, summary, selection, from, to, order })
     } catch (error) {
       if (!isPruned(state, summary, error)) throw error
-      return []
+      return undefined
     }
   }
 

@@ -2,7 +2,6 @@ import { parseStreamId, type StreamId } from '../core/index.js'
 import { isFull, type BlockLimits } from './block-boundaries.js'
 import type { BlockSummary } from './block-summary.js'
 import { StreamKeys } from './keys.js'
-import { lineCount, payloadBytes, type Lines } from './lines.js'
 import { emptyStreamRecord, type StreamRecord } from './stream-record.js'
 import { TailBlock, type TailPart } from './tail-block.js'
 
@@ -77,20 +76,25 @@ export class StreamState {
 
   /** Takes over a durable commit part. Returns whether that completed a block. */
   add(part: TailPart, beginsBlock: boolean, limits: BlockLimits): boolean {
+    const closedBefore = this.restore(part, beginsBlock)
+    const closedAfter = this.closeFull(limits)
+    return closedBefore || closedAfter
+  }
+
+  /** As {@link add} for a part read back, whose block was cut by the limits of its time. */
+  restore(part: TailPart, beginsBlock: boolean): boolean {
     const { lines } = part
     const closedBefore = beginsBlock && this.closeOpen()
     this.open.add(part)
     this.nextOffset = Math.max(this.nextOffset, this.open.endOffset)
     this.nextLamport = (lines.lamports.at(-1) ?? 0) + 1
     this.newestTimestamp = lines.timestamps.at(-1) ?? this.newestTimestamp
-    const closedAfter = isFull(this.open, limits) && this.closeOpen()
-    return closedBefore || closedAfter
+    return closedBefore
   }
 
-  /** Whether the part, read back from disk, is the beginning of another block than the open one. */
-  startsBlock(lines: Lines, limits: BlockLimits): boolean {
-    const { events, payloadBytes: bytes } = this.open
-    return events > 0 && (events + lineCount(lines) > limits.maxEvents || bytes + payloadBytes(lines) > limits.maxBytes)
+  /** Ends the open block if nothing more goes into it. */
+  closeFull(limits: BlockLimits): boolean {
+    return isFull(this.open, limits) && this.closeOpen()
   }
 
   /** Ends the open block, if there is anything in it. */

@@ -1,5 +1,6 @@
 import type { BlockFill } from './block-boundaries.js'
 import type { BlockPart } from './block.js'
+import { dictionaryOf, NO_DICTIONARY } from './frames.js'
 import { joinLines, lineBytes, lineCount, payloadBytes, type Lines } from './lines.js'
 
 /** A commit part in memory, and how much of the disk its record takes. */
@@ -16,6 +17,8 @@ export class TailBlock implements BlockFill {
   /** Chain before the first part. */
   readonly previousHash: Buffer
   readonly parts: TailPart[] = []
+  /** What the frames of all its parts were deflated behind: the beginning of the first. */
+  dictionary: Buffer = NO_DICTIONARY
   events = 0
   payloadBytes = 0
   /** Bytes of lines, which is about what the block takes in memory. */
@@ -43,6 +46,7 @@ export class TailBlock implements BlockFill {
   }
 
   add(part: TailPart): void {
+    if (this.parts.length === 0) this.dictionary = dictionaryOf(part.lines)
     this.parts.push(part)
     this.events += lineCount(part.lines)
     this.payloadBytes += payloadBytes(part.lines)

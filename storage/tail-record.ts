@@ -4,12 +4,15 @@ import { ByteWriter } from './byte-writer.js'
 import { HASH_LENGTH, nextHash } from './chain.js'
 import { CHECK_LENGTH, openValue, sealValue } from './checked-value.js'
 import { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
+import { readDictionary, writeDictionary } from './dictionary.js'
 import {
   cutFrames,
   deflateFrame,
   deflateFrameAsync,
+  dictionaryOf,
   inflateFrames,
   MAX_RAW_BYTES,
+  NO_DICTIONARY,
   type Frame,
   type FrameRange,
 } from './frames.js'
@@ -17,7 +20,7 @@ import { parseLines } from './line-parser.js'
 import { lineBytes, lineCount, type Lines } from './lines.js'
 
 /** Format of tail records; a reader refuses what it does not know. */
-const VERSION = 1
+const VERSION = 2
 
 /** Lines as they are, or in frames. */
 const CODEC_STORED = 0
@@ -46,51 +49,71 @@ export interface DecodedTail {
   readonly previousHash: Buffer
   readonly hash: Buffer
   readonly frames: readonly Frame[]
+  /** Whether it is the first of its block. */
+  readonly beginsBlock: boolean
+}
+
+/** What a commit part continues. */
+export interface TailBefore {
+  /** Chain before it. */
+  readonly hash: Uint8Array
+  /** Dictionary of the block that it goes on with; absent when it begins one, which then takes its own beginning. */
+  readonly dictionary?: Buffer | undefined
 }
 
 /** Deflates on the calling thread. */
-export function encodeTailRecord(lines: Lines, previousHash: Uint8Array): EncodedTail {
-  const frames = frameRanges(lines).map((range) => deflateFrame(lines, range, 'publisher'))
-  return encode(lines, previousHash, frames)
+export function encodeTailRecord(lines: Lines, before: TailBefore): EncodedTail {
+  const dictionary = before.dictionary ?? dictionaryOf(lines)
+  const frames = frameRanges(lines).map((range) => deflateFrame({ lines, range, dictionary, waiting: 'publisher' }))
+  return encode(lines, before, { frames, dictionary })
 }
 
 /** As {@link encodeTailRecord}, but large events are deflated in zlib's threads. */
-export async function encodeTailRecordAsync(lines: Lines, previousHash: Uint8Array): Promise<EncodedTail> {
+export async function encodeTailRecordAsync(lines: Lines, before: TailBefore): Promise<EncodedTail> {
   const ranges = frameRanges(lines)
   const { starts } = lines
   const isLarge = ({ from, to }: FrameRange) => (starts[to] ?? 0) - (starts[from] ?? 0) >= MIN_ASYNC_BYTES
-  if (!ranges.some(isLarge)) return encodeTailRecord(lines, previousHash)
+  if (!ranges.some(isLarge)) return encodeTailRecord(lines, before)
+  const dictionary = before.dictionary ?? dictionaryOf(lines)
   const frames: Frame[] = []
   for (const range of ranges) {
-    frames.push(
-      isLarge(range) ? await deflateFrameAsync(lines, range, 'publisher') : deflateFrame(lines, range, 'publisher'),
-    )
+    const request = { lines, range, dictionary, waiting: 'publisher' } as const
+    frames.push(isLarge(range) ? await deflateFrameAsync(request) : deflateFrame(request))
   }
-  return encode(lines, previousHash, frames)
+  return encode(lines, before, { frames, dictionary })
 }
 
 /**
  * Reads a record back and checks all of it: checksum over key and content, every line, hash.
  *
+ * @param inherited dictionary of the block that the record before this one belongs to
  * @throws CorruptRecordError
  */
-export function decodeTailRecord(stream: StreamId, firstOffset: number, value: Buffer): DecodedTail {
+export function decodeTailRecord(
+  stream: StreamId,
+  firstOffset: number,
+  value: Buffer,
+  inherited: Buffer | undefined,
+): DecodedTail {
   const place: RecordPlace = { stream, offset: firstOffset, part: 'tail record' }
   const reader = new ByteReader(openValue(checkKey(stream, firstOffset), value, place), CHECK_LENGTH, place)
   const version = reader.u8()
   if (version !== VERSION) reader.fail(`its format ${String(version)} is not known to this version`)
   const codec = reader.u8()
+  const beginsBlock = reader.u8() === 1
   const previousHash = reader.bytes(HASH_LENGTH)
   const hash = reader.bytes(HASH_LENGTH)
-  const frames = codec === CODEC_DEFLATE ? readFrames(reader) : []
   if (codec !== CODEC_DEFLATE && codec !== CODEC_STORED) reader.fail('its codec is unknown')
-  const raw = codec === CODEC_DEFLATE ? inflateAll(frames, place) : reader.bytes(reader.remaining)
+  const { frames, raw } =
+    codec === CODEC_DEFLATE
+      ? inflate(reader, beginsBlock ? readDictionary(reader) : inherited, place)
+      : { frames: [], raw: reader.bytes(reader.remaining) }
   reader.end()
   const lines = parseLines(stream, firstOffset, raw)
   const framed = frames.reduce((sum, frame) => sum + frame.count, 0)
   if (lineCount(lines) === 0 || (frames.length > 0 && framed !== lineCount(lines))) reader.fail('its counts differ')
   if (!nextHash(previousHash, lines).equals(hash)) throw new CorruptRecordError(place, 'its hash is wrong')
-  return { lines, previousHash, hash, frames }
+  return { lines, previousHash, hash, frames, beginsBlock }
 }
 
 function frameRanges(lines: Lines): ReturnType<typeof cutFrames> {
@@ -98,17 +121,26 @@ function frameRanges(lines: Lines): ReturnType<typeof cutFrames> {
   return deflated ? cutFrames(lines.starts, 0, lineCount(lines)) : []
 }
 
-function encode(lines: Lines, previousHash: Uint8Array, frames: readonly Frame[]): EncodedTail {
-  const hash = nextHash(previousHash, lines)
+function encode(
+  lines: Lines,
+  before: TailBefore,
+  { frames, dictionary }: { readonly frames: readonly Frame[]; readonly dictionary: Buffer },
+): EncodedTail {
+  const hash = nextHash(before.hash, lines)
   const content = frames.length === 0 ? [lineBytes(lines)] : frames.map(({ data }) => data)
+  const beginsBlock = before.dictionary === undefined
   const room = content.reduce((sum, { length }) => sum + length, 128 + 12 * frames.length)
-  const writer = new ByteWriter(room)
+  const writer = new ByteWriter(room + (beginsBlock ? dictionary.length : 0))
   writer.u32(0) // the checksum comes here
   writer.u8(VERSION)
   writer.u8(frames.length === 0 ? CODEC_STORED : CODEC_DEFLATE)
-  writer.bytes(previousHash)
+  writer.u8(beginsBlock ? 1 : 0)
+  writer.bytes(before.hash)
   writer.bytes(hash)
-  if (frames.length > 0) writeFrameTable(writer, frames)
+  if (frames.length > 0) {
+    if (beginsBlock) writeDictionary(writer, dictionary)
+    writeFrameTable(writer, frames)
+  }
   for (const bytes of content) writer.bytes(bytes)
   return { hash, value: sealValue(checkKey(lines.stream, lines.firstOffset), writer.finish()), frames }
 }
@@ -131,13 +163,13 @@ function readFrames(reader: ByteReader): Frame[] {
   return table.map(({ count, rawLength, length }) => ({ count, rawLength, data: reader.bytes(length) }))
 }
 
-function inflateAll(frames: readonly Frame[], place: RecordPlace): Buffer {
-  const rawLength = frames.reduce((sum, frame) => sum + frame.rawLength, 0)
-  return inflateFrames(
-    frames.map(({ data }) => data),
-    rawLength,
-    place,
-  )
+function inflate(
+  reader: ByteReader,
+  dictionary: Buffer | undefined,
+  place: RecordPlace,
+): { readonly frames: readonly Frame[]; readonly raw: Buffer } {
+  const frames = readFrames(reader)
+  return { frames, raw: inflateFrames(frames, dictionary ?? NO_DICTIONARY, place) }
 }
 
 /** What the checksum covers beside the value, whatever the key looks like in the store. */

@@ -6,6 +6,7 @@ import { genesisHash } from '../../storage/chain.js'
 import { sealValue } from '../../storage/checked-value.js'
 import { CorruptRecordError } from '../../storage/corrupt-record.js'
 import { decodeGroup, encodeGroup, mergeSummaries } from '../../storage/group-summary.js'
+import { dictionaryOf, NO_DICTIONARY } from '../../storage/frames.js'
 import { buildLines, type Lines } from '../../storage/lines.js'
 import { decodeTailRecord, encodeTailRecord } from '../../storage/tail-record.js'
 import type { Random } from '../support/random.js'
@@ -26,6 +27,8 @@ const SELECTIONS: readonly TagSelection[] = [
 export interface Encoded {
   readonly block: EncodedBlock
   readonly text: string
+  /** What the tail record was deflated behind. */
+  readonly dictionary: Buffer | undefined
   readonly tail: Buffer
   readonly tailText: string
   readonly group: Buffer
@@ -36,9 +39,11 @@ export async function encodeSamples(): Promise<Encoded> {
   const texts: string[] = []
   let hash = genesisHash(STREAM)
   let tail = Buffer.alloc(0)
+  let dictionary: Buffer | undefined
   for (let from = 0; from < COUNT; from += 50) {
     const lines = someLines(from, 50)
-    const record = encodeTailRecord(lines, hash)
+    const record = encodeTailRecord(lines, { hash, dictionary })
+    dictionary ??= dictionaryOf(lines)
     hash = record.hash
     tail = Buffer.from(record.value)
     parts.push({ lines, hash, frames: record.frames })
@@ -49,10 +54,11 @@ export async function encodeSamples(): Promise<Encoded> {
     arrival: ARRIVAL,
     previousHash: genesisHash(STREAM),
     parts,
+    dictionary: dictionary ?? NO_DICTIONARY,
     sign: () => Promise.resolve(new Uint8Array(64)),
   })
   const group = encodeGroup(mergeSummaries([block.summary, block.summary]))
-  return { block, text: texts.join(''), tail, tailText: texts.at(-1) ?? '', group }
+  return { block, dictionary, text: texts.join(''), tail, tailText: texts.at(-1) ?? '', group }
 }
 
 /**
@@ -65,7 +71,7 @@ export async function fuzzDecoders(random: Random, samples: Encoded, mutate: (by
   switch (random.below(4)) {
     case 0:
       expectTruth('tail record', samples.tailText, () =>
-        textOf(decodeTailRecord(STREAM, COUNT - 50, mutate(samples.tail)).lines),
+        textOf(decodeTailRecord(STREAM, COUNT - 50, mutate(samples.tail), samples.dictionary).lines),
       )
       return
     case 1:
@@ -109,8 +115,8 @@ async function readText(
   const reader = new BlockReader({ ownNode: NODE, cacheBytes: 1 << 20 })
   const source = { getMany: (parts: readonly number[]) => Promise.resolve(parts.map((part) => values[part])) }
   try {
-    const batches = await reader.read({ source, summary, selection, from: 0, to: COUNT, order: 'asc' })
-    return Buffer.concat(batches.flatMap((batch) => [...batch.slices()])).toString()
+    const batch = await reader.read({ source, summary, selection, from: 0, to: COUNT, order: 'asc' })
+    return Buffer.concat([...(batch?.slices() ?? [])]).toString()
   } catch (error) {
     if (error instanceof CorruptRecordError) return undefined
     throw new Error(`reading threw ${String(error)}`, { cause: error })

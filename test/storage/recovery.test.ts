@@ -63,6 +63,25 @@ t.test('a data directory is used by one process at a time', async (t) => {
   }
 })
 
+t.test('blocks that are still open survive other limits, however often these change', async (t) => {
+  const path = temporaryDirectory(t)
+  const expected: number[] = []
+  for (const maxEvents of [200, 30, 500, 1, 64]) {
+    const opened = await openTestStore(path, { block: { maxEvents, maxBytes: 1 << 20 } })
+    t.same(opened.store.health, { writable: true, problems: [] })
+    for (const size of [1, 20, 3, 40]) {
+      const events = Array.from({ length: size }, (_, at) => event(expected.length + at, [`tag-${String(size)}`]))
+      await publish(opened.store, events)
+      expected.push(...events.map((_, at) => expected.length + at))
+    }
+    t.same(
+      (await readAll(opened.store)).map(({ payload }) => payload),
+      expected,
+    )
+    await opened.close()
+  }
+})
+
 t.test('topics have folders of their own, none of which climbs', (t) => {
   const topics = [
     'a/b',

@@ -3,11 +3,14 @@ import t from 'tap'
 import { EventBatch, renderLineHeader } from '../../core/index.js'
 import { genesisHash, nextHash } from '../../storage/chain.js'
 import { CorruptRecordError } from '../../storage/corrupt-record.js'
-import { cutFrames, MAX_FRAME_BYTES, MAX_FRAME_EVENTS } from '../../storage/frames.js'
+import { cutFrames, dictionaryOf, MAX_FRAME_BYTES, MAX_FRAME_EVENTS } from '../../storage/frames.js'
 import { parseLines } from '../../storage/line-parser.js'
 import { lineBytes, lineCount, payloadBytes, sliceLines, type Lines } from '../../storage/lines.js'
 import { decodeTailRecord, encodeTailRecord, encodeTailRecordAsync } from '../../storage/tail-record.js'
 import { OTHER_STREAM, plainLines, someLines, STREAM } from './arbitrary-lines.js'
+
+/** For the first record of a stream. */
+const BEGINNING = { hash: genesisHash(STREAM) }
 
 const anyLines = fc.oneof(someLines(), someLines({ maxLength: 200 }))
 
@@ -116,11 +119,13 @@ t.test('frames cover all lines in order, within their limits', async () => {
 
 t.test('a tail record gives back lines, hashes and frames', async (t) => {
   await fc.assert(
-    fc.asyncProperty(anyLines, fc.boolean(), async (lines, inPool) => {
+    fc.asyncProperty(anyLines, fc.boolean(), fc.option(someLines()), async (lines, inPool, begun) => {
       const previous = genesisHash(lines.stream)
-      const encoded = inPool ? await encodeTailRecordAsync(lines, previous) : encodeTailRecord(lines, previous)
-      const decoded = decodeTailRecord(lines.stream, lines.firstOffset, encoded.value)
+      const before = { hash: previous, dictionary: begun === null ? undefined : dictionaryOf(begun) }
+      const encoded = inPool ? await encodeTailRecordAsync(lines, before) : encodeTailRecord(lines, before)
+      const decoded = decodeTailRecord(lines.stream, lines.firstOffset, encoded.value, before.dictionary)
       t.same(plain(decoded.lines), plain(lines))
+      t.equal(decoded.beginsBlock, begun === null)
       t.ok(decoded.previousHash.equals(previous))
       t.ok(decoded.hash.equals(encoded.hash))
       t.ok(encoded.hash.equals(nextHash(previous, lines)))
@@ -134,25 +139,25 @@ t.test('a tail record gives back lines, hashes and frames', async (t) => {
 
 t.test('large commits read the same whether deflated in the pool or not', async (t) => {
   const lines = plainLines(700, { payloadLength: 300 })
-  const sync = encodeTailRecord(lines, genesisHash(STREAM))
-  const pooled = await encodeTailRecordAsync(lines, genesisHash(STREAM))
+  const sync = encodeTailRecord(lines, BEGINNING)
+  const pooled = await encodeTailRecordAsync(lines, BEGINNING)
   t.ok(sync.hash.equals(pooled.hash))
-  t.same(plain(decodeTailRecord(STREAM, 0, sync.value).lines), plain(lines))
+  t.same(plain(decodeTailRecord(STREAM, 0, sync.value, undefined).lines), plain(lines))
   t.ok(sync.value.length * 4 < lines.bytes.length, 'and are deflated')
-  t.same(plain(decodeTailRecord(STREAM, 0, pooled.value).lines), plain(lines))
+  t.same(plain(decodeTailRecord(STREAM, 0, pooled.value, undefined).lines), plain(lines))
 })
 
 t.test('a few events are stored as they are, one big event is deflated', async (t) => {
-  t.same(encodeTailRecord(plainLines(7), genesisHash(STREAM)).frames, [])
-  t.equal(encodeTailRecord(plainLines(8), genesisHash(STREAM)).frames.length, 1)
-  const big = encodeTailRecord(plainLines(1, { payloadLength: 100_000 }), genesisHash(STREAM))
+  t.same(encodeTailRecord(plainLines(7), BEGINNING).frames, [])
+  t.equal(encodeTailRecord(plainLines(8), BEGINNING).frames.length, 1)
+  const big = encodeTailRecord(plainLines(1, { payloadLength: 100_000 }), BEGINNING)
   t.equal(big.frames.length, 1)
   t.ok(big.value.length < 10_000)
 })
 
 t.test('every flipped bit and every cut of a tail record is found', async (t) => {
   for (const lines of [plainLines(2), plainLines(20)]) {
-    const { value } = encodeTailRecord(lines, genesisHash(STREAM))
+    const { value } = encodeTailRecord(lines, BEGINNING)
     for (let bit = 0; bit < 8 * value.length; bit++) {
       const damaged = Buffer.from(value)
       damaged[bit >> 3]! ^= 1 << (bit & 7)
@@ -166,7 +171,7 @@ t.test('every flipped bit and every cut of a tail record is found', async (t) =>
   }
   function isFound(value: Buffer): boolean {
     try {
-      decodeTailRecord(STREAM, 0, value)
+      decodeTailRecord(STREAM, 0, value, undefined)
       return false
     } catch (error) {
       if (!(error instanceof CorruptRecordError)) throw error
@@ -175,10 +180,19 @@ t.test('every flipped bit and every cut of a tail record is found', async (t) =>
   }
 })
 
+t.test('a record that continues a block cannot be read as if it continued another', async (t) => {
+  const dictionary = dictionaryOf(plainLines(6))
+  const { value } = encodeTailRecord(plainLines(20), { hash: genesisHash(STREAM), dictionary })
+  t.equal(lineCount(decodeTailRecord(STREAM, 0, value, dictionary).lines), 20)
+  for (const other of [undefined, dictionary.subarray(0, -1), dictionaryOf(plainLines(6, { payloadLength: 30 }))]) {
+    t.throws(() => decodeTailRecord(STREAM, 0, value, other), { code: 'ERR_STORE_CORRUPT' })
+  }
+})
+
 t.test('a record under a key that is not its own is found', async (t) => {
-  const { value } = encodeTailRecord(plainLines(3), genesisHash(STREAM))
-  t.throws(() => decodeTailRecord(STREAM, 1, value), { code: 'ERR_STORE_CORRUPT' })
-  t.throws(() => decodeTailRecord(OTHER_STREAM, 0, value), {
+  const { value } = encodeTailRecord(plainLines(3), BEGINNING)
+  t.throws(() => decodeTailRecord(STREAM, 1, value, undefined), { code: 'ERR_STORE_CORRUPT' })
+  t.throws(() => decodeTailRecord(OTHER_STREAM, 0, value, undefined), {
     code: 'ERR_STORE_CORRUPT',
     place: { stream: OTHER_STREAM, offset: 0, part: 'tail record' },
   })

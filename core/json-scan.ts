@@ -5,12 +5,15 @@ export class JsonError extends MillraceError {
   readonly code = 'ERR_JSON_INVALID'
   readonly position: number
   readonly reason: string
+  /** Whether the text is JSON by its grammar and holds a value that the API does not take. */
+  readonly isValue: boolean
 
-  constructor(reason: string, bytes: Uint8Array, position: number) {
+  constructor(reason: string, bytes: Uint8Array, position: number, isValue = false) {
     const { line, column } = locate(bytes, position)
     super(`${reason} at line ${String(line)} column ${String(column)}`)
     this.reason = reason
     this.position = position
+    this.isValue = isValue
   }
 }
 
@@ -69,6 +72,10 @@ export class JsonScanner {
   fail(reason: string, at = this.at): never {
     if (at >= this.end) throw new JsonError('EOF while parsing a value', this.bytes, this.end)
     throw new JsonError(reason, this.bytes, at)
+  }
+
+  #refuse(reason: string, at: number): never {
+    throw new JsonError(reason, this.bytes, at, true)
   }
 
   /** Passes over white space; returns the byte that follows, or -1 at the end. */
@@ -173,7 +180,7 @@ export class JsonScanner {
       // Here a value begins.
       const first = this.peek()
       if (first === OPEN_OBJECT || first === OPEN_ARRAY) {
-        if (objects.length >= maxDepth) this.fail('recursion limit exceeded')
+        if (objects.length >= maxDepth) this.#refuse('recursion limit exceeded', this.at)
         this.at++
         objects.push(first === OPEN_OBJECT)
         const next = this.peek()
@@ -244,7 +251,7 @@ export class JsonScanner {
       at = this.#skipDigits(at)
     }
     if (scaled && !Number.isFinite(Number(utf8.decode(bytes.subarray(start, at))))) {
-      this.fail('number out of range', start)
+      this.#refuse('number out of range', start)
     }
     this.at = at
   }
@@ -288,10 +295,10 @@ export class JsonScanner {
     const unit = this.#codeUnit(start)
     if (unit < 0xd800 || unit > 0xdfff) return start + 6
     if (unit > 0xdbff || this.bytes[start + 6] !== BACKSLASH || this.bytes[start + 7] !== 0x75) {
-      this.fail('lone surrogate in hex escape', start)
+      this.#refuse('lone surrogate in hex escape', start)
     }
     const low = this.#codeUnit(start + 6)
-    if (low < 0xdc00 || low > 0xdfff) this.fail('lone surrogate in hex escape', start)
+    if (low < 0xdc00 || low > 0xdfff) this.#refuse('lone surrogate in hex escape', start)
     return start + 12
   }
 

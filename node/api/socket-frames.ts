@@ -1,44 +1,84 @@
-import { JsonScanner } from '../../core/index.js'
+import { JsonError, JsonScanner, MillraceError, type NewEvent } from '../../core/index.js'
 import { readString, readUnsigned } from './json-fields.js'
 
-/** What a client asks over a WebSocket. The payload stays text: `[payloadStart, payloadEnd)` of the frame. */
+/** What the frame of a request carries. */
+export type FramePayload =
+  /** Text that has still to be read: `[start, end)` of the frame. */
+  | { readonly kind: 'text'; readonly start: number; readonly end: number }
+  /** Events to publish, read on the way. */
+  | { readonly kind: 'events'; readonly events: readonly NewEvent[] }
+  /** Nothing that can be used: the request fails with this. */
+  | { readonly kind: 'refused'; readonly error: MillraceError }
+
+/** What a client asks over a WebSocket. */
 export type ClientFrame =
   | {
       readonly type: 'request'
       readonly requestId: number
       readonly serviceId: string
-      readonly payloadStart: number
-      readonly payloadEnd: number
+      readonly payload: FramePayload
     }
   | { readonly type: 'cancel'; readonly requestId: number }
 
 const MEMBERS = ['type', 'requestId', 'serviceId', 'payload']
 
-/** @throws JsonError when the frame is not JSON or has the wrong shape */
-export function parseClientFrame(bytes: Uint8Array): ClientFrame {
+/**
+ * Reads a frame in one pass. A payload that is JSON but of the wrong shape, or that holds a value which the API does not
+ * take, is the fault of its request alone.
+ *
+ * @param bytes UTF-8
+ * @param readEvents reads the payload of a publish
+ * @throws JsonError when the frame is not JSON or has the wrong shape
+ */
+export function parseClientFrame(
+  bytes: Uint8Array,
+  readEvents: (scanner: JsonScanner) => readonly NewEvent[],
+): ClientFrame {
   const scanner = new JsonScanner(bytes)
   let type = ''
   let requestId = -1
   let serviceId: string | undefined
-  let payloadStart = -1
-  let payloadEnd = -1
-  scanner.members('a frame', (name) => {
-    if (name === 'type' && type === '') type = readString(scanner)
-    else if (name === 'requestId' && requestId < 0) requestId = readUnsigned(scanner)
-    else if (name === 'serviceId' && serviceId === undefined) serviceId = readString(scanner)
-    else if (name === 'payload' && payloadStart < 0) {
-      payloadStart = scanner.at
-      scanner.skipValue()
-      payloadEnd = scanner.at
-    } else if (MEMBERS.includes(name)) scanner.fail(`duplicate field \`${name}\``)
-    else scanner.skipValue()
-  })
-  scanner.expectEnd()
-  if (requestId >= 0 && type === 'cancel') return { type, requestId }
-  if (requestId >= 0 && type === 'request' && serviceId !== undefined && payloadStart >= 0) {
-    return { type, requestId, serviceId, payloadStart, payloadEnd }
+  let payload: FramePayload | undefined
+  const request = (): ClientFrame | undefined =>
+    requestId >= 0 && type === 'request' && serviceId !== undefined && payload !== undefined
+      ? { type, requestId, serviceId, payload }
+      : undefined
+  try {
+    scanner.members('a frame', (name) => {
+      if (name === 'type' && type === '') type = readString(scanner)
+      else if (name === 'requestId' && requestId < 0) requestId = readUnsigned(scanner)
+      else if (name === 'serviceId' && serviceId === undefined) serviceId = readString(scanner)
+      else if (name === 'payload' && payload === undefined) {
+        payload = readPayload(scanner, serviceId === 'publish' ? readEvents : undefined)
+      } else if (MEMBERS.includes(name)) scanner.fail(`duplicate field \`${name}\``)
+      else scanner.skipValue()
+    })
+    scanner.expectEnd()
+  } catch (error) {
+    if (!(error instanceof JsonError && error.isValue)) throw error
+    payload = { kind: 'refused', error }
   }
-  return scanner.fail('not a request', 0)
+  if (requestId >= 0 && type === 'cancel') return { type, requestId }
+  return request() ?? scanner.fail('not a request', 0)
+}
+
+function readPayload(
+  scanner: JsonScanner,
+  readEvents: ((scanner: JsonScanner) => readonly NewEvent[]) | undefined,
+): FramePayload {
+  const start = scanner.at
+  if (readEvents !== undefined) {
+    try {
+      return { kind: 'events', events: readEvents(scanner) }
+    } catch (error) {
+      if (!(error instanceof MillraceError)) throw error
+      scanner.at = start
+      scanner.skipValue()
+      return { kind: 'refused', error }
+    }
+  }
+  scanner.skipValue()
+  return { kind: 'text', start, end: scanner.at }
 }
 
 /** Items in one message, at most. */

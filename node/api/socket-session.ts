@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
-import { JsonError } from '../../core/index.js'
+import { JsonError, JsonScanner, type NewEvent } from '../../core/index.js'
 import type { Answer, RequestContext } from '../events/event-service.js'
 import type { ApiContext } from './context.js'
 import { ApiError, isInternal, toErrorKind, type ErrorKind } from './errors.js'
@@ -14,6 +14,7 @@ import {
   nextPrefix,
   parseClientFrame,
   type ClientFrame,
+  type FramePayload,
 } from './socket-frames.js'
 import { TurnTaker } from './turn-taker.js'
 import type { TokenHolder } from './tokens.js'
@@ -99,11 +100,22 @@ export class SocketSession {
     this.#incoming = 0
     this.#lease.release()
     if (this.#closed) return
-    const frame = isBinary || !Buffer.isBuffer(data) ? undefined : parse(data)
+    const frame = isBinary || !Buffer.isBuffer(data) ? undefined : this.#parse(data)
     if (frame === undefined || !Buffer.isBuffer(data)) this.#fail()
     else if (frame.type === 'cancel') this.#drop(frame.requestId)
     else this.#request(frame, data)
   }
+
+  #parse(data: Buffer): ClientFrame | undefined {
+    try {
+      return parseClientFrame(data, this.#readEvents)
+    } catch (error) {
+      if (error instanceof JsonError) return undefined
+      throw error
+    }
+  }
+
+  readonly #readEvents = (scanner: JsonScanner): readonly NewEvent[] => this.#context.options.events.readEvents(scanner)
 
   /** Counts the bytes of a message that is still coming in; from some size on the shared budget is asked. */
   readonly #measure = (chunk: Buffer): void => {
@@ -193,13 +205,14 @@ export class SocketSession {
     this.#drop(requestId)
   }
 
-  async #publish(running: Running, { payloadStart, payloadEnd }: RequestFrame, data: Buffer): Promise<void> {
+  async #publish(running: Running, { payload }: RequestFrame, data: Buffer): Promise<void> {
+    const { events: service } = this.#context.options
+    const events = payload.kind === 'events' ? payload.events : service.readEvents(scannerOf(payload, data))
     this.#publishes += 1
     this.#publishBytes += data.length
     this.#pace()
     try {
-      const { events } = this.#context.options
-      const reply = await events.publishSlice(data, payloadStart, payloadEnd, this.#holder.appId)
+      const reply = await service.publishEvents(events, this.#holder.appId)
       if (this.#isRunning(running)) this.#send(nextMessage(running.requestId, reply))
     } finally {
       this.#publishes -= 1
@@ -208,23 +221,25 @@ export class SocketSession {
     }
   }
 
-  #offsets({ requestId, payloadStart, payloadEnd }: RequestFrame, data: Buffer): void {
-    if (data.toString('latin1', payloadStart, Math.min(payloadEnd, payloadStart + 5)) !== 'null') {
-      throw new JsonError('invalid type: expected unit', data, payloadStart)
+  #offsets({ requestId, payload }: RequestFrame, data: Buffer): void {
+    const { at, end } = scannerOf(payload, data)
+    if (data.toString('latin1', at, Math.min(end, at + 5)) !== 'null') {
+      throw new JsonError('invalid type: expected unit', data, at)
     }
     this.#send(nextMessage(requestId, renderOffsets(this.#context)))
   }
 
-  #ask({ gone }: Running, { serviceId, payloadStart, payloadEnd }: RequestFrame, data: Buffer): Promise<Answer> {
+  #ask({ gone }: Running, { serviceId, payload }: RequestFrame, data: Buffer): Promise<Answer> {
     const { events } = this.#context.options
+    const { at: start, end } = scannerOf(payload, data)
     const context: RequestContext = { appId: this.#holder.appId, signal: gone.signal }
     switch (serviceId) {
       case 'query':
-        return events.query(parseQueryRequest(data, payloadStart, payloadEnd), context)
+        return events.query(parseQueryRequest(data, start, end), context)
       case 'subscribe':
-        return events.subscribe(parseSubscribeRequest(data, payloadStart, payloadEnd), context)
+        return events.subscribe(parseSubscribeRequest(data, start, end), context)
       default:
-        return events.subscribeMonotonic(parseMonotonicRequest(data, payloadStart, payloadEnd), context)
+        return events.subscribeMonotonic(parseMonotonicRequest(data, start, end), context)
     }
   }
 
@@ -320,11 +335,8 @@ export class SocketSession {
   }
 }
 
-function parse(data: Buffer): ClientFrame | undefined {
-  try {
-    return parseClientFrame(data)
-  } catch (error) {
-    if (error instanceof JsonError) return undefined
-    throw error
-  }
+/** Stands at the payload that has still to be read. @throws the error of a refused one */
+function scannerOf(payload: FramePayload, data: Buffer): JsonScanner {
+  if (payload.kind === 'refused') throw payload.error
+  return payload.kind === 'text' ? new JsonScanner(data, payload.start, payload.end) : new JsonScanner(data)
 }

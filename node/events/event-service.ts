@@ -1,4 +1,4 @@
-import type { AppId, EventOrder, OffsetMap } from '../../core/index.js'
+import type { AppId, EventOrder, JsonScanner, NewEvent, OffsetMap } from '../../core/index.js'
 
 /**
  * What the app API needs of the node: everything about events, free of HTTP and WebSocket. Answers come as chunks of
@@ -16,8 +16,16 @@ export interface EventService {
    */
   publish(body: Uint8Array, appId: AppId): Promise<string>
 
-  /** The same from a slice of a bigger JSON text (WebSocket frames): `[start, end)` holds the payload object. */
-  publishSlice(bytes: Uint8Array, start: number, end: number, appId: AppId): Promise<string>
+  /**
+   * The first half of `publish` where the body is part of a bigger text, which is UTF-8: reads it from where the scanner
+   * stands, and leaves the scanner behind it.
+   *
+   * @throws as `publish`
+   */
+  readEvents(scanner: JsonScanner): readonly NewEvent[]
+
+  /** The second half. Called in order, the events are stored in order. */
+  publishEvents(events: readonly NewEvent[], appId: AppId): Promise<string>
 
   /**
    * A one-shot query. Errors of the text or of the endpoint are thrown before the first chunk;

@@ -1,5 +1,13 @@
 import { prepareQuery, type AqlLimits, type Endpoint, type LiveQuery, type PreparedQuery } from '../../aql/index.js'
-import { MillraceError, type AppId, type Clock, type OffsetMap, type Publication } from '../../core/index.js'
+import {
+  MillraceError,
+  type AppId,
+  type Clock,
+  type JsonScanner,
+  type NewEvent,
+  type OffsetMap,
+  type Publication,
+} from '../../core/index.js'
 import type { EventStore } from '../../storage/index.js'
 import { diagnosticLine } from './answer-lines.js'
 import type {
@@ -89,13 +97,16 @@ export class NodeEvents implements EventService {
     return { present: this.#store.offsets(), toReplicate: EMPTY }
   }
 
-  publish(body: Uint8Array, appId: AppId): Promise<string> {
-    return this.publishSlice(body, 0, body.length, appId)
+  async publish(body: Uint8Array, appId: AppId): Promise<string> {
+    return this.publishEvents(this.#bodies.read(body), appId)
   }
 
-  async publishSlice(bytes: Uint8Array, start: number, end: number, appId: AppId): Promise<string> {
+  readEvents(scanner: JsonScanner): readonly NewEvent[] {
+    return this.#bodies.readFrom(scanner)
+  }
+
+  async publishEvents(events: readonly NewEvent[], appId: AppId): Promise<string> {
     const timestamp = this.#clock.nowMicros()
-    const events = this.#bodies.read(bytes, start, end)
     if (events.length === 0) return '{"data":[]}'
     const router = this.#router
     const publications = await this.#store.append({

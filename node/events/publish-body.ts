@@ -44,9 +44,16 @@ export class PublishBodyReader {
    * @param bytes valid UTF-8 or not: checked here
    * @throws JsonError for malformed JSON and for a wrong shape, TagError, EventTooLargeError
    */
-  read(bytes: Uint8Array, start = 0, end = bytes.length): NewEvent[] {
-    const scanner = new JsonScanner(bytes, start, end)
-    checkUtf8(bytes, start, end)
+  read(bytes: Uint8Array): NewEvent[] {
+    checkUtf8(bytes)
+    const scanner = new JsonScanner(bytes)
+    const events = this.readFrom(scanner)
+    scanner.expectEnd()
+    return events
+  }
+
+  /** As {@link read}, of the object at which the scanner stands in a text that is known to be UTF-8. */
+  readFrom(scanner: JsonScanner): NewEvent[] {
     let events: NewEvent[] | undefined
     scanner.members('struct PublishRequest', (name) => {
       if (name !== 'data') {
@@ -58,8 +65,7 @@ export class PublishBodyReader {
       scanner.elements('a sequence', () => list.push(this.#event(scanner)))
       events = list
     })
-    if (events === undefined) throw new JsonError('missing field `data`', bytes, scanner.at - 1)
-    scanner.expectEnd()
+    if (events === undefined) throw new JsonError('missing field `data`', scanner.bytes, scanner.at - 1)
     return events
   }
 
@@ -122,9 +128,8 @@ function readPayload(scanner: JsonScanner): Uint8Array {
   return payload
 }
 
-function checkUtf8(bytes: Uint8Array, start: number, end: number): void {
-  const view = bytes.subarray(start, end)
-  if (!isUtf8(view)) throw new JsonError('invalid UTF-8', bytes, firstInvalidByte(view) + start)
+function checkUtf8(bytes: Uint8Array): void {
+  if (!isUtf8(bytes)) throw new JsonError('invalid UTF-8', bytes, firstInvalidByte(bytes))
 }
 
 /** Only on the way to an error: halves the text until the first byte is found that makes it invalid. */

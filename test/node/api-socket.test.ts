@@ -183,6 +183,30 @@ t.test('a frame that is no request drops everything and closes without a code', 
   t.equal(node.api.counters.socketRequestsOpen, 0)
 })
 
+t.test('a value that the API does not take is the fault of its request alone', async (t) => {
+  const node = await startApi(t)
+  const client = await Client.open(node)
+  const values = ['1e400', '"\\ud800"', '['.repeat(125) + ']'.repeat(125), '['.repeat(5000) + ']'.repeat(5000)]
+  const frames = values.flatMap((value) => {
+    const publish = `{"data":[{"tags":[],"payload":${value}}]}`
+    return [
+      (id: number) => `{"type":"request","requestId":${String(id)},"serviceId":"publish","payload":${publish}}`,
+      (id: number) => `{"serviceId":"publish","requestId":${String(id)},"type":"request","payload":${publish},"x":1}`,
+    ]
+  })
+  frames.push((id) => `{"type":"request","requestId":${String(id)},"serviceId":"query","payload":{"query":1e400}}`)
+  client.ask(999, 'subscribe', { query: 'FROM allEvents' })
+  for (const [id, frame] of frames.entries()) {
+    client.send(frame(id))
+    await client.complete(id)
+    t.match(client.of(id)[0], { type: 'error', kind: { type: 'badRequest', message: / at line 1 column / } }, frame(id))
+  }
+  client.ask(1000, 'offsets', null)
+  await client.complete(1000)
+  t.equal(node.events.published.length, 0)
+  client.socket.close()
+})
+
 t.test('errors come as the kind that the API says, and complete follows where it says', async (t) => {
   const node = await startApi(t)
   const client = await Client.open(node)
@@ -299,7 +323,8 @@ t.test('publishes of one connection are handed on in the order in which they cam
   for (let n = 0; n < 3000; n++) {
     const payload = JSON.stringify(publishOf('a', n))
     expected.push(payload)
-    client.send(`{"requestId":${String(n)}, "payload":${payload},"serviceId":"publish","type":"request"}`)
+    const [head, tail] = ['"type":"request","serviceId":"publish"', `"requestId":${String(n)},"payload":${payload}`]
+    client.send(n % 3 === 0 ? `{${tail}, ${head}}` : `{${head},${tail}}`)
   }
   await eventually(() => node.events.published.length >= 1024)
   t.ok(node.events.published.length <= 2000, 'what is under way is bounded')
@@ -313,12 +338,16 @@ t.test('publishes of one connection are handed on in the order in which they cam
 
 t.test('a frame of 20 MB is taken, one beyond the limit is not', async (t) => {
   const limits = { bodyBytes: 1e6, messageBytes: 30e6, memoryBytes: 8e6 }
+  const twoEvents = (bytes: number): object => {
+    const event = { tags: ['a'], payload: 'x'.repeat(bytes / 2) }
+    return { data: [event, event] }
+  }
   const node = await startApi(t, { limits })
   const [one, other] = [await Client.open(node), await Client.open(node)]
-  for (const client of [one, other]) client.ask(1, 'publish', publishOf('a', 'x'.repeat(20e6)))
+  for (const client of [one, other]) client.ask(1, 'publish', twoEvents(20e6))
   await Promise.all([one.complete(1), other.complete(1)])
-  t.equal(node.events.lines.length, 2)
-  one.ask(2, 'publish', publishOf('a', 'x'.repeat(31e6)))
+  t.equal(node.events.lines.length, 4)
+  one.ask(2, 'publish', twoEvents(31e6))
   t.equal(await one.closed, 1009)
   other.socket.close()
   await other.closed

@@ -1,5 +1,4 @@
-import { isUtf8 } from 'node:buffer'
-import { JsonError, JsonScanner, MillraceError, toTagSet, type ErrorCode, type OffsetMap } from '../../../core/index.js'
+import { MillraceError, type ErrorCode, type JsonScanner, type NewEvent, type OffsetMap } from '../../../core/index.js'
 import type {
   Answer,
   EventService,
@@ -8,6 +7,7 @@ import type {
   RequestContext,
   SubscribeRequest,
 } from '../../../node/events/event-service.js'
+import { PublishBodyReader } from '../../../node/events/publish-body.js'
 
 class FakeError extends MillraceError {
   readonly code: ErrorCode
@@ -26,6 +26,7 @@ export class MemoryEvents implements EventService {
   readonly lines: { readonly tags: readonly string[]; readonly line: string }[] = []
   /** Payload texts in the order of the calls. */
   readonly published: string[] = []
+  readonly #bodies = new PublishBodyReader()
   /** Answers begun and not yet ended. */
   open = 0
   /** Set to hold publishes back until it resolves. */
@@ -42,13 +43,18 @@ export class MemoryEvents implements EventService {
     return { present, toReplicate: new Map() }
   }
 
-  publish(body: Uint8Array, appId: string): Promise<string> {
-    return this.publishSlice(body, 0, body.length, appId)
+  async publish(body: Uint8Array, appId: string): Promise<string> {
+    return this.publishEvents(this.#bodies.read(body), appId)
   }
 
-  async publishSlice(bytes: Uint8Array, start: number, end: number, appId: string): Promise<string> {
-    const events = readPublish(bytes, start, end)
-    this.published.push(Buffer.from(bytes).toString('utf8', start, end))
+  readEvents(scanner: JsonScanner): readonly NewEvent[] {
+    return this.#bodies.readFrom(scanner)
+  }
+
+  async publishEvents(newEvents: readonly NewEvent[], appId: string): Promise<string> {
+    const events = newEvents.map(({ tags, payload }) => ({ tags, payload: Buffer.from(payload).toString() }))
+    const texts = events.map(({ tags, payload }) => `{"tags":${JSON.stringify(tags)},"payload":${payload}}`)
+    this.published.push(`{"data":[${texts.join(',')}]}`)
     if (this.gate !== undefined) await this.gate
     const timestamp = Date.now() * 1000
     const replies = events.map(({ tags, payload }) => {
@@ -170,29 +176,4 @@ async function* explode(): AsyncGenerator<Uint8Array> {
   await Promise.resolve()
   yield Buffer.from('{"n":1}\n')
   throw new FakeError('ERR_STORE_IO', 'the disk is gone')
-}
-
-function readPublish(bytes: Uint8Array, start: number, end: number): { tags: readonly string[]; payload: string }[] {
-  if (!isUtf8(bytes.subarray(start, end))) throw new JsonError('invalid UTF-8', bytes, start)
-  const scanner = new JsonScanner(bytes, start, end)
-  scanner.skipValue()
-  const close = scanner.at - 1
-  scanner.expectEnd()
-  const body: unknown = JSON.parse(Buffer.from(bytes).toString('utf8', start, end))
-  if (!isRecord(body) || body['data'] === undefined) throw new JsonError('missing field `data`', bytes, close)
-  if (!Array.isArray(body['data'])) throw new JsonError('invalid type: expected a sequence', bytes, close)
-  return body['data'].map((event: unknown) => {
-    if (!isRecord(event) || !Array.isArray(event['tags']) || event['payload'] === undefined) {
-      throw new JsonError('missing field `tags` or `payload`', bytes, close)
-    }
-    const tags = event['tags'].map((tag) => {
-      if (typeof tag !== 'string') throw new JsonError('expected a string', bytes, close)
-      return tag
-    })
-    return { tags: toTagSet(tags), payload: JSON.stringify(event['payload']) }
-  })
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

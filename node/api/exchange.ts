@@ -63,7 +63,9 @@ export function sendError(
     response.destroy()
   } else {
     const { status, code, message } = toErrorReply(error)
-    const all = status === UPGRADE_REQUIRED ? [...headers, ...UPGRADE_HINT] : headers
+    // HTTP/2 knows no upgrades and forbids their headers.
+    const isHinted = status === UPGRADE_REQUIRED && request.httpVersionMajor === 1
+    const all = isHinted ? [...headers, ...UPGRADE_HINT] : headers
     sendJson(response, status, JSON.stringify({ code, message }), all)
     drain(request)
   }

@@ -44,6 +44,7 @@ export class HttpHandler {
           `Requests of this ${transport === 'tcp' ? 'host or origin' : 'origin'} are refused.`,
         )
       }
+      checkHost(request)
       if (request.method === 'OPTIONS' && origin !== undefined) {
         answerPreflight(request, response, origin)
         return
@@ -126,6 +127,13 @@ export class HttpHandler {
 export function isAdmitted({ guard }: ApiContext, { headers }: IncomingMessage, transport: Transport): boolean {
   const host = headers.host ?? headers[':authority']?.toString()
   return (transport === 'unix' || guard.admitsHost(host)) && guard.admitsOrigin(headers.origin)
+}
+
+/** HTTP/1.1 demands the header (RFC 9112, section 3.2); HTTP/2 has it as `:authority`. @throws ApiError */
+export function checkHost({ headers, httpVersion }: IncomingMessage): void {
+  if (headers.host === undefined && httpVersion === '1.1') {
+    throw new ApiError('ERR_BAD_REQUEST', 'The header Host is missing.')
+  }
 }
 
 /** Path and query of a request target. A trailing slash is dropped, and so are scheme and host of the absolute form. */

@@ -1,4 +1,4 @@
-import { createServer, STATUS_CODES, type Server } from 'node:http'
+import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { AddressInUseError } from './address-in-use.js'
@@ -38,11 +38,15 @@ export function newServer(
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
     noDelay: true,
+    // Without it Node answers itself, without an error body.
+    requireHostHeader: false,
   })
   server.maxConnections = MAX_CONNECTIONS
-  server.on('request', (request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
     http.handle(request, response, transport)
-  })
+  }
+  // Expectations that we do not know may be passed over (RFC 9110, section 10.1.1).
+  server.on('request', handle).on('checkExpectation', handle)
   server.on('upgrade', (request: Parameters<SocketUpgrade['handle']>[0], connection: Duplex, head: Buffer) => {
     sockets.handle(request, connection, head, transport)
   })

@@ -6,7 +6,7 @@ import { authoriseSocket } from './authorise.js'
 import type { ApiContext } from './context.js'
 import { ApiError } from './errors.js'
 import { corsHeaders, sendError } from './exchange.js'
-import { isAdmitted, splitUrl, type HttpHandler, type Transport } from './http-handler.js'
+import { checkHost, isAdmitted, splitUrl, type HttpHandler, type Transport } from './http-handler.js'
 import { SocketSession } from './socket-session.js'
 import type { TokenHolder } from './tokens.js'
 
@@ -76,6 +76,7 @@ export class SocketUpgrade {
     if (!isAdmitted(this.#context, request, transport)) {
       throw new ApiError('ERR_FORBIDDEN', 'Requests of this host or origin are refused.')
     }
+    checkHost(request)
     const { path, query } = splitUrl(url)
     if (path !== SOCKET_PATH) throw new ApiError('ERR_NOT_FOUND', 'The requested resource could not be found.')
     if (method !== 'GET') throw new ApiError('ERR_METHOD_NOT_ALLOWED', 'Method not supported.')

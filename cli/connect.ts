@@ -18,16 +18,22 @@ export const CONNECT_OPTIONS: Options = {
   app: { type: 'string', value: 'ID', help: 'app to speak as; by default com.example.millrace' },
 }
 
+/** The app that the command line speaks as unless told otherwise; its events need no permission. */
+export const OWN_APP = 'com.example.millrace'
+
 /** A client for the node that the flags name: `--node`, `--socket`, else the socket of the configuration. */
-export function connect(call: Call): Client {
-  const appId = call.text('app') ?? 'com.example.millrace'
+function connectAs(call: Call, appId: string): Client {
   const manifest = { appId, displayName: 'millrace command line', version: packageVersion() }
   return new Client(nodeTransport(addressOf(call)), manifest)
 }
 
-/** Runs `work` with a client and closes it. */
-export async function withClient<T>(call: Call, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = connect(call)
+/**
+ * Runs `work` with a client and closes it.
+ *
+ * @param appId the app to speak as, where it is not that of the flags
+ */
+export async function withClient<T>(call: Call, work: (client: Client) => Promise<T>, appId?: string): Promise<T> {
+  const client = connectAs(call, appId ?? call.text('app') ?? OWN_APP)
   try {
     return await work(client)
   } finally {

@@ -1,14 +1,7 @@
+import type { Limits } from '../client/index.js'
 import { formatCount, formatLimit, formatSpan } from './units.js'
 
-/** Limits of a stream; `null` and `Infinity` are none. */
-export interface Limits {
-  readonly maxEvents: number | null
-  readonly maxStoredBytes: number | null
-  readonly maxAgeMicros: number | null
-  readonly maxBlockAgeMicros: number | null
-}
-
-/** The limits in force, such as `10,000 events, 14d`; `-` for none. */
+/** The limits in force, such as `10,000 events, 14d`; `-` for none. `Infinity` counts as `null`. */
 export function renderLimits({ maxEvents, maxStoredBytes, maxAgeMicros, maxBlockAgeMicros }: Limits): string {
   const parts: string[] = []
   if (isLimit(maxEvents)) parts.push(`${formatCount(maxEvents)} events`)

@@ -1,8 +1,13 @@
 #!/usr/bin/env node
 import { performance } from 'node:perf_hooks'
-import { EXIT } from './exit-codes.js'
-import { runCli } from './run-cli.js'
+import { takeHangups } from './hangup.js'
 import type { Output } from './terminal.js'
+
+const argv = process.argv.slice(2)
+// Before anything else is loaded: a reload that comes while the node starts must not end it.
+if (argv[0] === 'run') takeHangups()
+const { EXIT } = await import('./exit-codes.js')
+const { runCli } = await import('./run-cli.js')
 
 /** A second signal after so many milliseconds ends the process at once. What is acknowledged is safe. */
 const IMPATIENT_MS = 500
@@ -27,7 +32,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
-process.exitCode = await runCli(process.argv.slice(2), {
+process.exitCode = await runCli(argv, {
   stdout: outputOf(process.stdout),
   stderr: outputOf(process.stderr),
   stdin: process.stdin,

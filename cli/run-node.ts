@@ -4,6 +4,7 @@ import { startDaemon, type Daemon } from '../node/index.js'
 import type { Call } from './command.js'
 import { openLog } from './daemon-log.js'
 import { EXIT } from './exit-codes.js'
+import { onHangup } from './hangup.js'
 import { settingsOf } from './settings-options.js'
 import { packageVersion } from './version.js'
 
@@ -18,9 +19,9 @@ export async function runNode(call: Call): Promise<number> {
   logWarnings(logger, warnings)
   const daemon = await startDaemon({ settings, logger, version: packageVersion() })
   guardProcess(logger)
-  process.on('SIGHUP', () => void reload(daemon, call, logger))
   const { api, socket, data, nodeId } = daemon.addresses
   logger.info({ api, socket: socket ?? null, data, nodeId, version: packageVersion() }, 'ready')
+  onHangup(() => void reload(daemon, call, logger, settings))
   await aborted(signal)
   logger.info({ signal: String(signal.reason) }, 'stopping')
   return stopInTime(daemon, logger)
@@ -46,12 +47,13 @@ async function stopInTime(daemon: Daemon, logger: Logger): Promise<number> {
 }
 
 /** A bad file leaves the old settings in force. */
-async function reload(daemon: Daemon, call: Call, logger: Logger): Promise<void> {
+async function reload(daemon: Daemon, call: Call, logger: Logger, atStart: Settings): Promise<void> {
   try {
     const { settings, warnings } = settingsOf(call)
     logWarnings(logger, warnings)
     logger.level = settings.log.level
-    const waiting = await daemon.reload(settings)
+    const waiting = [...(await daemon.reload(settings))]
+    if (settings.log.format !== atStart.log.format) waiting.push('log.format')
     if (waiting.length > 0) logger.warn({ settings: waiting }, 'these settings take effect at the next start')
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)

@@ -10,11 +10,15 @@ export const SETTINGS_OPTIONS: Options = {
 /** The settings as the flags and the environment of a call give them. @throws ConfigError, ConfigUnreadableError */
 export function settingsOf(call: Call): LoadedSettings {
   const { env } = call.terminal
-  const named = env['MILLRACE_CONFIG']
-  const file = call.text('config') ?? (named === '' ? undefined : named)
   return loadSettings({
-    file,
+    file: configFileOf(call),
     env,
     flags: { data: call.text('data'), api: call.text('api'), socket: call.text('socket') },
   })
+}
+
+/** The configuration file that flags or environment name, if any. */
+export function configFileOf(call: Call): string | undefined {
+  const named = call.terminal.env['MILLRACE_CONFIG']
+  return call.text('config') ?? (named === '' ? undefined : named)
 }

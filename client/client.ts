@@ -1,6 +1,7 @@
 import type { EventOrder, Publication, StreamId } from '../core/index.js'
 import { RequestRefusedError } from './errors.js'
 import { splitLines } from './lines.js'
+import type { RouteReport } from './routes.js'
 import type { StreamReport } from './streams.js'
 import type { Transport, TransportResponse } from './transport.js'
 
@@ -40,6 +41,11 @@ export class Client {
   constructor(transport: Transport, manifest: AppManifest) {
     this.#transport = transport
     this.#manifest = manifest
+  }
+
+  /** Where the node is, for messages. */
+  get target(): string {
+    return this.#transport.target
   }
 
   /**
@@ -85,6 +91,12 @@ export class Client {
   async explain(query: string, { order, signal }: QueryBounds = {}): Promise<Readonly<Record<string, unknown>>> {
     const body = JSON.stringify({ query, order })
     return (await this.#askJson('POST', '/api/millrace/v1/explain', body, signal)) as Record<string, unknown>
+  }
+
+  /** Which stream an event with these tags would go to, by the routes that the node has in force. */
+  async route(tags: readonly string[], appId: string, signal?: AbortSignal): Promise<RouteReport> {
+    const body = JSON.stringify({ tags, appId })
+    return (await this.#askJson('POST', '/api/millrace/v1/route', body, signal)) as RouteReport
   }
 
   close(): void {

@@ -1,5 +1,13 @@
 import type { StreamId } from '../core/index.js'
 
+/** Limits of a stream; `null` is none. */
+export interface Limits {
+  readonly maxEvents: number | null
+  readonly maxStoredBytes: number | null
+  readonly maxAgeMicros: number | null
+  readonly maxBlockAgeMicros: number | null
+}
+
 /** A stream as operators see it; `null` is "no limit" or "unknown". */
 export interface StreamReport {
   readonly stream: StreamId
@@ -16,12 +24,7 @@ export interface StreamReport {
   /** Microseconds since 1970, as the next. */
   readonly oldestTimestamp: number | null
   readonly newestTimestamp: number | null
-  readonly retention: {
-    readonly maxEvents: number | null
-    readonly maxStoredBytes: number | null
-    readonly maxAgeMicros: number | null
-    readonly maxBlockAgeMicros: number | null
-  }
+  readonly retention: Limits
   readonly nextPrune: {
     readonly blocks: number
     readonly events: number

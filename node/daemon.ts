@@ -53,12 +53,13 @@ export class Daemon implements AsyncDisposable {
   readonly addresses: DaemonAddresses
   readonly #parts: Parts
   readonly #logger: DaemonLogger
-  #settings: DaemonSettings
+  readonly #inForce: SettingsInForce
+  #reloading: Promise<unknown> = Promise.resolve()
   #closed: Promise<void> | undefined
 
-  constructor(parts: Parts, settings: DaemonSettings, logger: DaemonLogger) {
+  constructor(parts: Parts, inForce: SettingsInForce, logger: DaemonLogger) {
     this.#parts = parts
-    this.#settings = settings
+    this.#inForce = inForce
     this.#logger = logger
     this.addresses = {
       api: parts.api.addresses.map((address) => `http://${address}`),
@@ -69,18 +70,28 @@ export class Daemon implements AsyncDisposable {
   }
 
   /**
-   * Applies what can change at run time: routes, limits, access rules. Connections stay open.
+   * Applies what can change at run time: routes, limits, access rules. Connections stay open. Calls that overlap are
+   * applied one after the other, so that the last one holds.
    *
    * @returns the settings that differ but need a restart
    */
-  async reload(settings: DaemonSettings): Promise<readonly string[]> {
+  reload(settings: DaemonSettings): Promise<readonly string[]> {
+    const reloaded = this.#reloading.then(() => this.#apply(settings))
+    this.#reloading = reloaded.catch(() => undefined)
+    return reloaded
+  }
+
+  async #apply(settings: DaemonSettings): Promise<readonly string[]> {
     const { store, events, api } = this.#parts
+    const { routes, retention } = settings
+    const { access } = settings.api
     events.setRouter(await makeRouter(store, settings))
-    store.setRetention(settings.retention)
-    api.setAccess(settings.api.access)
-    const waiting = needRestart(this.#settings, settings)
-    this.#settings = { ...this.#settings, routes: settings.routes, retention: settings.retention }
-    this.#logger.info({ routes: settings.routes.length, waiting }, 'settings reloaded')
+    store.setRetention(retention)
+    api.setAccess(access)
+    const old = this.#inForce.settings
+    const waiting = needRestart(old, settings)
+    this.#inForce.settings = { ...old, api: { ...old.api, access }, routes, retention }
+    this.#logger.info({ routes: routes.length, waiting }, 'settings reloaded')
     return waiting
   }
 
@@ -92,6 +103,11 @@ export class Daemon implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+/** Settings as they are now, shared by the daemon and its API. */
+interface SettingsInForce {
+  settings: DaemonSettings
 }
 
 interface Parts {
@@ -121,8 +137,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           logger.error({ err: error }, 'an answer ended with an error')
         },
       })
-      const api = await openApi({ options, directory, store, events, clock })
-      return new Daemon({ directory, store, events, api }, settings, logger)
+      const inForce: SettingsInForce = { settings }
+      const api = await openApi({ options, directory, store, events, clock, inForce })
+      return new Daemon({ directory, store, events, api }, inForce, logger)
     } catch (error) {
       await store.close()
       throw error
@@ -178,9 +195,10 @@ interface ApiParts {
   readonly store: Store
   readonly events: NodeEvents
   readonly clock: Clock
+  readonly inForce: SettingsInForce
 }
 
-async function openApi({ options, directory, store, events, clock }: ApiParts): Promise<Api> {
+async function openApi({ options, directory, store, events, clock, inForce }: ApiParts): Promise<Api> {
   const { settings, logger, version } = options
   const startedMs = clock.monotonicMs()
   const started: { api?: Api } = {}
@@ -201,6 +219,10 @@ async function openApi({ options, directory, store, events, clock }: ApiParts): 
     metrics: () =>
       renderMetrics({ store: store.metrics(), events: events.counters, api: started.api?.counters, version }),
     streams: () => store.streams(),
+    explainRoute: ({ tags, appId }) => {
+      const explanation = events.router.explain(tags, appId)
+      return { ...explanation, retention: inForce.settings.retention.get(explanation.into) }
+    },
     explain: (request, appId) => explain(store, clock, request, appId),
   })
   started.api = api
@@ -238,7 +260,12 @@ function needRestart(old: DaemonSettings, next: DaemonSettings): readonly string
     ['api.limits', ({ api }) => api.limits],
     ['data', ({ dataDirectory }) => dataDirectory],
     ['api.limits.query', ({ query }) => query],
-    ['storage', ({ storage }) => storage],
+    ['storage.sync', ({ storage }) => storage.sync],
+    ['storage.block', ({ storage }) => storage.block],
+    ['storage.pruneInterval', ({ storage }) => storage.pruneIntervalMs],
+    ['storage.cache', ({ storage }) => storage.cacheBytes],
+    ['storage.maxInFlight', ({ storage }) => storage.maxInFlightBytes],
+    ['storage.maxUnsealed', ({ storage }) => storage.maxUnsealedBytes],
   ]
   return fixed.filter(([, pick]) => JSON.stringify(pick(old)) !== JSON.stringify(pick(next))).map(([name]) => name)
 }

@@ -1,5 +1,6 @@
 import { Type, type Static, type TObject, type TProperties } from '@sinclair/typebox'
 import type { Retention, StreamStatus } from '../../storage/index.js'
+import type { ExplainedRoute, RouteQuestion } from './options.js'
 
 /** What our own resources take and give, written down once: for the compiler, for OpenAPI and for the tests. */
 
@@ -61,6 +62,43 @@ const StreamReply = exactly(
 )
 
 export const StreamsReply = exactly({ streams: Type.Array(StreamReply) }, 'All streams of the node')
+
+export const RouteBody = Type.Object(
+  {
+    tags: Type.Array(Type.String({ minLength: 1 }), { description: 'Tags of the event' }),
+    appId: Type.Optional(
+      Type.Union([Type.String(), Type.Null()], { description: 'App that publishes it; by default that of the token' }),
+    ),
+  },
+  { description: 'An event as routes see it' },
+)
+
+export const RouteReply = exactly(
+  {
+    stream: Type.String({ description: 'Name of the stream that the event would go to' }),
+    number: integer('Its number among the streams of the node'),
+    route: Type.Union([integer('From 0'), Type.Null()], {
+      description: 'Which route decides; null when none matches and the stream is `default`',
+    }),
+    tags: Type.Array(Type.String(), { description: 'The tags as they would be stored' }),
+    appId: Type.String(),
+    routes: Type.Array(
+      exactly(
+        {
+          from: Type.String({ description: 'Tag expression' }),
+          into: Type.String({ description: 'Name of the stream' }),
+          matches: Type.Boolean({ description: 'Whether it matches; the first that does decides' }),
+        },
+        'One route',
+      ),
+      { description: 'All routes in force, in the order in which they are tried' },
+    ),
+    retention: Type.Union([RetentionReply, Type.Null()], {
+      description: 'Limits of the stream; null when there are none',
+    }),
+  },
+  'Where an event would go, and why',
+)
 
 export const HealthReply = exactly({ status: Type.Literal('ok') }, 'The process answers')
 
@@ -157,6 +195,20 @@ type StreamReplyBody = Static<typeof StreamReply>
 /** `{"streams":[…]}`; what is unlimited or unknown is `null`. */
 export function renderStreams(streams: readonly StreamStatus[]): string {
   const reply: Static<typeof StreamsReply> = { streams: streams.map(toStreamReply) }
+  return JSON.stringify(reply)
+}
+
+export function renderRoute({ tags, appId, ...explained }: RouteQuestion & ExplainedRoute): string {
+  const { into, streamNumber, route, routes, retention } = explained
+  const reply: Static<typeof RouteReply> = {
+    stream: into,
+    number: streamNumber,
+    route: route ?? null,
+    tags: [...tags],
+    appId,
+    routes: [...routes],
+    retention: retention === undefined ? null : toRetentionReply(retention),
+  }
   return JSON.stringify(reply)
 }
 

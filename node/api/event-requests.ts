@@ -1,6 +1,6 @@
-import { JsonError, type EventOrder, type JsonScanner } from '../../core/index.js'
+import { JsonError, parseAppId, toTagSet, type AppId, type EventOrder, type JsonScanner } from '../../core/index.js'
 import type { MonotonicRequest, QueryRequest, SubscribeRequest } from '../events/event-service.js'
-import type { ExplainRequest } from './options.js'
+import type { ExplainRequest, RouteQuestion } from './options.js'
 import { optional, readObject, readOffsetMap, readString, required } from './json-fields.js'
 
 const ORDERS: readonly string[] = ['asc', 'desc', 'stream-asc'] satisfies EventOrder[]
@@ -23,6 +23,11 @@ const EXPLAIN = {
   upperBound: optional(readOffsetMap),
 }
 
+const ROUTE = {
+  tags: required(readTags),
+  appId: optional((scanner) => parseAppId(readString(scanner))),
+}
+
 /** Reads the request in `[start, end)`, as the two below. */
 export function parseQueryRequest(bytes: Uint8Array, start: number, end: number): QueryRequest {
   return readObject(bytes, start, end, 'struct QueryRequest', QUERY)
@@ -38,6 +43,18 @@ export function parseMonotonicRequest(bytes: Uint8Array, start: number, end: num
 
 export function parseExplainRequest(body: Uint8Array): ExplainRequest {
   return readObject(body, 0, body.length, 'struct ExplainRequest', EXPLAIN)
+}
+
+/** @param appId stands for the app where the request names none */
+export function parseRouteQuestion(body: Uint8Array, appId: AppId): RouteQuestion {
+  const question = readObject(body, 0, body.length, 'struct RouteRequest', ROUTE)
+  return { tags: toTagSet(question.tags), appId: question.appId ?? appId }
+}
+
+function readTags(scanner: JsonScanner): string[] {
+  const tags: string[] = []
+  scanner.elements('a sequence', () => tags.push(readString(scanner)))
+  return tags
 }
 
 function readOrder(scanner: JsonScanner): EventOrder {

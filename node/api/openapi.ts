@@ -6,6 +6,8 @@ import {
   HealthReply,
   QueryErrorBody,
   ReadyReply,
+  RouteBody,
+  RouteReply,
   StreamsReply,
 } from './additions.js'
 
@@ -24,7 +26,7 @@ export function openApiDocument(version: string): Part {
     },
     servers: [{ url: '/' }],
     components: {
-      schemas: { Error: ErrorBody, Explanation: ExplainReply, Streams: StreamsReply },
+      schemas: { Error: ErrorBody, Explanation: ExplainReply, Route: RouteReply, Streams: StreamsReply },
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
     },
     paths: paths(),
@@ -78,6 +80,15 @@ function paths(): Part {
         security: LOCAL,
         requestBody: { required: true, content: { 'application/json': { schema: ExplainBody } } },
         responses: { 200: reference('Explanation'), 400: json(QueryErrorBody), 418: reference('Error'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/route': {
+      post: {
+        operationId: 'route',
+        summary: 'Which stream an event would go to, and why',
+        security: LOCAL,
+        requestBody: { required: true, content: { 'application/json': { schema: RouteBody } } },
+        responses: { 200: reference('Route'), 400: reference('Error'), ...refusals() },
       },
     },
     '/api/millrace/v1/openapi.json': {

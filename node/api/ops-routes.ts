@@ -1,9 +1,9 @@
 import { AqlSyntaxError } from '../../aql/index.js'
-import { renderStreams } from './additions.js'
+import { renderRoute, renderStreams } from './additions.js'
 import { readBody } from './body.js'
 import type { ApiContext } from './context.js'
 import { toErrorReply } from './errors.js'
-import { parseExplainRequest } from './event-requests.js'
+import { parseExplainRequest, parseRouteQuestion } from './event-requests.js'
 import { sendJson, sendText, type Exchange } from './exchange.js'
 import { openApiDocument } from './openapi.js'
 import type { Routes } from './routes.js'
@@ -21,6 +21,9 @@ export function addOpsRoutes(routes: Routes): Routes {
     })
     .at('/api/millrace/v1/explain', {
       POST: { admission: 'local', produces: 'application/json', takesJson: true, run: explain },
+    })
+    .at('/api/millrace/v1/route', {
+      POST: { admission: 'local', produces: 'application/json', takesJson: true, run: explainRoute },
     })
     .at('/api/millrace/v1/openapi.json', {
       GET: { admission: 'local', produces: 'application/json', run: sendOpenApi },
@@ -44,9 +47,20 @@ async function sendStreams({ response, common }: Exchange, { options }: ApiConte
   sendJson(response, 200, renderStreams(await options.streams()), ['cache-control', 'no-cache', ...common])
 }
 
-async function explain({ request, response, common, holder, lease }: Exchange, context: ApiContext): Promise<void> {
-  const { options, timers } = context
-  const body = await readBody(request, { limitBytes: options.limits.bodyBytes, stallMs: timers.bodyStallMs }, lease)
+function readQuestion({ request, lease }: Exchange, { options, timers }: ApiContext): Promise<Buffer> {
+  return readBody(request, { limitBytes: options.limits.bodyBytes, stallMs: timers.bodyStallMs }, lease)
+}
+
+async function explainRoute(exchange: Exchange, context: ApiContext): Promise<void> {
+  const { response, common, holder } = exchange
+  const question = parseRouteQuestion(await readQuestion(exchange, context), holder?.appId ?? NO_APP)
+  sendJson(response, 200, renderRoute({ ...question, ...context.options.explainRoute(question) }), common)
+}
+
+async function explain(exchange: Exchange, context: ApiContext): Promise<void> {
+  const { response, common, holder } = exchange
+  const { options } = context
+  const body = await readQuestion(exchange, context)
   try {
     const explanation = await options.explain(parseExplainRequest(body), holder?.appId ?? NO_APP)
     sendJson(response, 200, JSON.stringify(explanation), common)

@@ -1,6 +1,7 @@
-import type { AppId, Clock } from '../../core/index.js'
-import type { StreamStatus } from '../../storage/index.js'
+import type { AppId, Clock, TagSet } from '../../core/index.js'
+import type { Retention, StreamStatus } from '../../storage/index.js'
 import type { EventService } from '../events/event-service.js'
+import type { RouteExplanation } from '../events/router.js'
 import type { TokenService } from './tokens.js'
 
 /** Where the API listens on TCP. */
@@ -96,6 +97,18 @@ export interface ExplainRequest {
   readonly upperBound: ReadonlyMap<string, number> | undefined
 }
 
+/** An event as routes see it. */
+export interface RouteQuestion {
+  readonly tags: TagSet
+  readonly appId: AppId
+}
+
+/** Where it would go, and why. */
+export interface ExplainedRoute extends RouteExplanation {
+  /** Limits of the stream; `undefined` for none. */
+  readonly retention: Retention | undefined
+}
+
 /** What the API writes to the log; pino fits. */
 export interface ApiLogger {
   debug(details: object, message: string): void
@@ -124,6 +137,7 @@ export interface ApiOptions {
   /** Prometheus text format 0.0.4. */
   metrics(): string | Promise<string>
   streams(): Promise<readonly StreamStatus[]>
+  explainRoute(question: RouteQuestion): ExplainedRoute
   /** @returns JSON that fits `ExplainReply`; the query's own errors are thrown */
   explain(request: ExplainRequest, appId: AppId): Promise<object>
 }

@@ -17,6 +17,11 @@ export interface RouteDecision {
   readonly route: number | undefined
 }
 
+/** A decision, and what each route says of the event. */
+export interface RouteExplanation extends RouteDecision {
+  readonly routes: readonly { readonly from: string; readonly into: string; readonly matches: boolean }[]
+}
+
 const DEFAULT_DECISION: RouteDecision = { streamNumber: 0, into: 'default', route: undefined }
 
 /**
@@ -25,6 +30,7 @@ const DEFAULT_DECISION: RouteDecision = { streamNumber: 0, into: 'default', rout
  */
 export class Router {
   readonly #routes: readonly {
+    readonly text: string
     readonly matches: (event: SelectableEvent) => boolean
     readonly decision: RouteDecision
   }[]
@@ -32,6 +38,7 @@ export class Router {
 
   constructor(routes: readonly Route[]) {
     this.#routes = routes.map((route, index) => ({
+      text: route.text,
       matches: compileSelection(route.from, ''),
       decision: { streamNumber: route.streamNumber, into: route.into, route: index },
     }))
@@ -53,10 +60,25 @@ export class Router {
     return decision
   }
 
+  explain(tags: TagSet, appId: AppId): RouteExplanation {
+    const event = toSelectable(tags, appId)
+    const routes = this.#routes.map(({ text, matches, decision: { into } }) => ({
+      from: text,
+      into,
+      matches: matches(event),
+    }))
+    return { ...this.#search(tags, appId), routes }
+  }
+
   #search(tags: TagSet, appId: AppId): RouteDecision {
-    const event = { tags, appId, lamport: 0, stream: '', timestamp: 0 }
+    const event = toSelectable(tags, appId)
     return this.#routes.find(({ matches }) => matches(event))?.decision ?? DEFAULT_DECISION
   }
+}
+
+/** Routes look at nothing but tags and app. */
+function toSelectable(tags: TagSet, appId: AppId): SelectableEvent {
+  return { tags, appId, lamport: 0, stream: '', timestamp: 0 }
 }
 
 /** Apps whose decisions are remembered at a time. */

@@ -153,6 +153,17 @@ t.test('route tells the stream and the reason without a node', async (t) => {
   t.match(await millrace(['route', '-c', file, '']), { code: 1, err: /empty tag/ })
 })
 
+t.test('route falls back to the configuration when no node answers, and says so', async (t) => {
+  const folder = temporaryDirectory(t)
+  const file = join(folder, 'm.yml')
+  writeFileSync(file, `eventRouting: { routes: [{ from: "'a'", into: b }] }\n`)
+  const argv = ['route', '--data', folder, 'a']
+  t.match(await millrace(argv), { code: 0, out: /^stream default: /, err: /^no node answers; .* of the defaults$/m })
+  const named = await millrace([...argv, '-j'], '', { MILLRACE_CONFIG: file })
+  t.match(JSON.parse(named.out), { result: { stream: 'b', source: file } })
+  t.match(await millrace(['route', '--socket', join(folder, 'none'), 'a']), { code: 1, err: /is the node running/ })
+})
+
 t.test('a node that is not there is a failure with a hint', async (t) => {
   const folder = temporaryDirectory(t)
   for (const argv of [['offsets'], ['streams'], ['query', 'FROM allEvents'], ['tail'], ['publish', '1']]) {

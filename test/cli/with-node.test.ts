@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -276,6 +277,31 @@ t.test('a token that the node no longer takes is replaced', async (t) => {
   )
 })
 
+t.test('route asks the node for the routes that it has in force', async (t) => {
+  const result = async (...argv: string[]) => JSON.parse((await millrace(['route', '-j', ...argv])).out).result
+  const brief = {
+    stream: 'brief',
+    number: 1,
+    route: 0,
+    tags: ['short'],
+    retention: { maxEvents: 20, maxAgeMicros: null },
+  }
+  t.match(await result('short'), { ...brief, source: daemon.socket, appId: 'com.example.millrace' })
+  t.match(await result('short', '--node', daemon.url), { ...brief, source: daemon.url })
+  t.match(await result('x', '--app', 'com.acme.x'), {
+    stream: 'default',
+    route: null,
+    retention: null,
+    appId: 'com.acme.x',
+  })
+  const { code, out } = await millrace(['route', '-t', 'long'])
+  t.same([code, out.split('\n')[0]], [0, 'stream other: route 2 is the first that matches'])
+  const file = join(temporaryDirectory(t), 'other.yml')
+  writeFileSync(file, `eventRouting: { routes: [{ from: "'short'", into: elsewhere }] }\n`)
+  t.match(await result('short', '--config', file), { stream: 'elsewhere', number: null, source: file })
+  t.match(await millrace(['route', '-c', file, '-n', daemon.url, 'a']), { code: 2, err: /exclude/ })
+})
+
 t.test('a reload applies routes and limits, and a bad file changes nothing', async (t) => {
   const logged = async (message: string): Promise<Record<string, unknown>> => {
     for (;;) {
@@ -295,6 +321,28 @@ t.test('a reload applies routes and limits, and a bad file changes nothing', asy
   daemon.signal('SIGHUP')
   await logged('settings reloaded')
   t.match(await into(), /-1$/, 'the new route holds')
+  const { out } = await millrace(['route', '-t', 'long'])
+  t.match(out, /^stream brief: /, 'and it is the one that is explained')
+})
+
+t.test('a SIGHUP while the node starts does not end it, and is acted on once it is ready', async (t) => {
+  const folder = temporaryDirectory(t)
+  const child = start(['run', '--api', '127.0.0.1:0', '--socket', join(folder, 's'), '--data', join(folder, 'd')])
+  t.teardown(() => child.kill('SIGKILL'))
+  const exited = once(child, 'exit')
+  const takesHangups = (): boolean => {
+    const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${String(child.pid)}/status`, 'utf8'))?.[1]
+    return (BigInt(`0x${caught ?? '0'}`) & 1n) === 1n
+  }
+  while (!takesHangups()) await new Promise((resolve) => setImmediate(resolve))
+  for (let times = 0; times < 3; times++) child.kill('SIGHUP')
+  const said: string[] = []
+  for await (const line of createInterface({ input: child.stdout })) {
+    said.push((JSON.parse(line) as { msg: string }).msg)
+    if (said.at(-1) === 'settings reloaded') child.kill('SIGTERM')
+  }
+  t.same(said, ['ready', 'settings reloaded', 'stopping', 'stopped'])
+  t.same(await exited, [0, null])
 })
 
 t.test('exit codes tell why a node did not start', async (t) => {

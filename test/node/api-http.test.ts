@@ -600,6 +600,19 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
       const reads = { streams: 1, blocks: 2, blocksSkipped: 3, tailEvents: 4 }
       return Promise.resolve({ ...NOTHING_EXPLAINED, order: order ?? 'asc', branches, reads })
     },
+    explainRoute: ({ tags }) =>
+      tags.length === 0
+        ? { into: 'default', streamNumber: 0, route: undefined, routes: [], retention: undefined }
+        : {
+            into: 'brief',
+            streamNumber: 3,
+            route: 1,
+            routes: [
+              { from: "'x'", into: 'other', matches: false },
+              { from: "'a'", into: 'brief', matches: true },
+            ],
+            retention,
+          },
     streams: () =>
       Promise.resolve([
         {
@@ -644,8 +657,25 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
     reason: 'expected array or tag_expr',
   })
   await check('POST', '/api/millrace/v1/explain', { body: '{}' })
+  const route = (body: string): Promise<unknown> => check('POST', '/api/millrace/v1/route', { body })
+  t.same(await route('{"tags":["b","a","b"],"appId":"com.acme.x"}'), {
+    stream: 'brief',
+    number: 3,
+    route: 1,
+    tags: ['a', 'b'],
+    appId: 'com.acme.x',
+    routes: [
+      { from: "'x'", into: 'other', matches: false },
+      { from: "'a'", into: 'brief', matches: true },
+    ],
+    retention: { maxEvents: 10, maxStoredBytes: null, maxAgeMicros: null, maxBlockAgeMicros: null },
+  })
+  t.match(await route('{"tags":[],"appId":null}'), { stream: 'default', route: null, appId: '-', retention: null })
+  for (const body of ['{}', '{"tags":[""]}', '{"tags":["a"],"appId":"A"}']) {
+    t.match(await route(body), { code: 'ERR_BAD_REQUEST', message: /^Invalid request\. / }, body)
+  }
   await check('GET', '/ready', { headers: { authorization: 'Basic x' } })
-  t.equal(api.paths.length, 6, 'every path is checked here')
+  t.equal(api.paths.length, 7, 'every path is checked here')
 })
 
 t.test('the Unix socket serves the same API, with a mode of its own', async (t) => {
@@ -734,6 +764,10 @@ t.test('what is not HTTP gets an error body and a closed connection', async (t) 
   t.match(absolute, new RegExp(`${node.nodeId.replaceAll('.', '\\.')}$`))
   const offer = 'connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n'
   t.match(await raw(node, `GET /api/v2/node/id HTTP/1.1\r\nhost: localhost\r\n${offer}\r\n`), /^HTTP\/1\.1 200 /)
+  const nameless = await raw(node, 'GET /api/v2/node/id HTTP/1.1\r\nconnection: close\r\n\r\n')
+  t.match(nameless, /^HTTP\/1\.1 400 [^]*\{"code":"ERR_BAD_REQUEST","message":"Invalid request\. The header Host /)
+  const expecting = 'GET /api/v2/node/id HTTP/1.1\r\nhost: localhost\r\nexpect: miracles\r\nconnection: close\r\n\r\n'
+  t.match(await raw(node, expecting), /^HTTP\/1\.1 200 /, 'an unknown expectation is passed over')
   const old = await raw(node, 'GET /api/v2/node/id HTTP/1.0\r\n\r\n')
   t.match(old, /^HTTP\/1\.1 200 /)
 })
@@ -840,6 +874,8 @@ t.test('HTTP/2 with prior knowledge is spoken on the same port', async (t) => {
   t.same([answer.status, answer.headers['content-type'], linesOf(answer.text).length], [200, 'application/x-ndjson', 2])
   t.equal((await askHttp2(session, { ...post, ':path': QUERY }, '{}')).status, 400)
   t.equal((await askHttp2(session, { ':path': OFFSETS })).status, 401)
+  const noUpgrade = await askHttp2(session, { ':path': '/api/v2/events' })
+  t.match([noUpgrade.status, noUpgrade.text], [426, /"ERR_UPGRADE_REQUIRED"/], 'HTTP/2 knows no upgrades')
   t.equal((await askHttp2(session, { ':path': '/x', ':authority': 'evil.example' })).status, 403)
   const blob = { ...post, ':method': 'PUT', ':path': '/api/v2/blob/-/x', 'content-length': '2' }
   t.equal((await askHttp2(session, blob, 'ab')).status, 204)

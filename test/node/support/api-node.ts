@@ -61,6 +61,7 @@ export async function startApi(
     health: () => ({ ready: true, reasons: [] }),
     metrics: () => '# no metrics\n',
     streams: () => Promise.resolve([]),
+    explainRoute: () => ({ into: 'default', streamNumber: 0, route: undefined, routes: [], retention: undefined }),
     explain: () => Promise.resolve(NOTHING_EXPLAINED),
     ...changes,
   })

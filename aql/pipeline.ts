@@ -10,6 +10,8 @@ import { withMeta, type Failure, type Result, type Value } from './value.js'
 
 /** Takes what comes out at the end of the operations, in order. */
 export interface Sink {
+  /** Whether it has to be given time before it takes more. */
+  readonly isUnfinished: boolean
   value(value: Value, anti: boolean): void
   failure(failure: Failure): void
 }
@@ -119,7 +121,7 @@ export class Pipeline {
   /** @param mayPause whether to return before everything is done */
   advance(mayPause: boolean): Progress {
     for (;;) {
-      if (mayPause && this.work > WORK_BEFORE_PAUSE) return 'paused'
+      if (mayPause && this.work >= WORK_BEFORE_PAUSE) return 'paused'
       const frame = this.#frames.at(-1)
       const pending = frame === undefined ? this.#nextEnd() : this.#resume(frame)
       if (pending === 'idle') return pending
@@ -191,8 +193,8 @@ export class Pipeline {
       if (next === undefined) return undefined
       input = next
     }
-    this.work += 1
     this.#sink.value(input, anti)
+    this.work += this.#sink.isUnfinished ? WORK_BEFORE_PAUSE : 1
     return undefined
   }
 

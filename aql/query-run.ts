@@ -96,6 +96,7 @@ export class QueryRun {
       yield* this.#feedEvents(selection, order ?? 'asc', pipeline)
     }
     yield* this.#settle(pipeline, pipeline.end())
+    yield* this.#handOn()
     return true
   }
 
@@ -104,8 +105,8 @@ export class QueryRun {
       for (let at = 0; at < batch.length; at++) {
         const progress = pipeline.feed(eventValue(batch, at))
         if (progress !== 'idle') yield* this.#settle(pipeline, progress)
+        if (this.#sink.isUnfinished || this.#sink.size >= ROWS_AT_ONCE) yield* this.#handOn()
         if (pipeline.stopped) return
-        if (this.#sink.size >= ROWS_AT_ONCE) yield this.#sink.take()
         if (this.#isTurnOver(pipeline)) yield* this.#endTurn()
       }
       this.#pacer.check()
@@ -127,6 +128,7 @@ export class QueryRun {
       for (const value of values) {
         const progress = pipeline.feed(value)
         if (progress !== 'idle') yield* this.#settle(pipeline, progress)
+        if (this.#sink.isUnfinished) yield* this.#handOn()
         if (pipeline.stopped) return true
         if (this.#isTurnOver(pipeline)) yield* this.#endTurn()
       }
@@ -141,15 +143,22 @@ export class QueryRun {
       if (progress !== 'paused') {
         const { scope } = pipeline
         scope.results.set(progress.id, await this.#subQuery(progress, scope))
-      } else if (this.#pacer.isOver()) yield* this.#endTurn()
+      } else if (this.#sink.isUnfinished) yield* this.#handOn()
+      else if (this.#pacer.isOver()) yield* this.#endTurn()
       pipeline.work = 0
       progress = pipeline.advance(true)
     }
   }
 
   async *#endTurn(): AsyncGenerator<Row[], void> {
-    if (this.#sink.size > 0) yield this.#sink.take()
+    yield* this.#handOn()
     await this.#pacer.pause()
+  }
+
+  /** The rows so far; a long one is written to its end, in turns. */
+  async *#handOn(): AsyncGenerator<Row[], void> {
+    while (!this.#sink.advance()) if (this.#pacer.isOver()) await this.#pacer.pause()
+    if (this.#sink.size > 0) yield this.#sink.take()
   }
 
   #isTurnOver(pipeline: Pipeline): boolean {
@@ -272,6 +281,7 @@ export class QueryRun {
 
 /** Collects the results of a sub-query. */
 class ValueSink implements Sink {
+  readonly isUnfinished = false
   failed: Failure | undefined
   readonly #values: Value[] = []
   readonly #maxValues: number

@@ -1,6 +1,7 @@
+import { endOfPiece } from '../core/index.js'
 import { isArraySlice, sliceText } from './json-slice.js'
 import { decimalText, timestampJson, timestampText } from './numbers.js'
-import type { ObjectMember, Value } from './value.js'
+import type { JsonSlice, ObjectMember, Value } from './value.js'
 
 /** Nesting that the JSON of a value may have; payloads have at most 124. */
 const MAX_DEPTH = 500
@@ -13,6 +14,10 @@ const MAX_CONTAINERS = 300_000
 
 /** Characters of one row. Shared parts (`LET b := [a, a]`) can print exponentially longer than what they hold. */
 const MAX_JSON = 16 * 1024 * 1024
+
+/** Characters or bytes of a text that are written at once, and count as so many values. */
+const PIECE = 64 * 1024
+const VALUES_PER_PIECE = 1000
 
 /** What interpolation makes of a value. */
 export function displayText(value: Value): string {
@@ -43,14 +48,29 @@ export function displayText(value: Value): string {
 
 /** JSON text of a value, or `undefined` when that would be too long or too deep. */
 export function jsonText(value: Value): string | undefined {
-  return isScalar(value) ? scalarJson(value) : new JsonWriter().write(value)
+  const short = shortJson(value)
+  if (short !== undefined) return short
+  const writer = new JsonWriter(value)
+  writer.advance(Infinity)
+  return writer.text
+}
+
+/** The JSON of a value that can be written at once, without further ado. */
+export function shortJson(value: Value): string | undefined {
+  switch (value.kind) {
+    case 'array':
+    case 'object':
+      return undefined
+    case 'string':
+      return value.data.length > PIECE ? undefined : scalarJson(value)
+    case 'json':
+      return value.data.end - value.data.start > PIECE ? undefined : scalarJson(value)
+    default:
+      return scalarJson(value)
+  }
 }
 
 type Scalar = Exclude<Value, { readonly kind: 'array' | 'object' }>
-
-function isScalar(value: Value): value is Scalar {
-  return value.kind !== 'array' && value.kind !== 'object'
-}
 
 function scalarJson(value: Scalar): string {
   switch (value.kind) {
@@ -83,47 +103,112 @@ function withPoint(text: string): string {
   return /^-?\d+$/.test(text) ? `${text}.0` : text
 }
 
-/** Adds up text within the limits. */
-class JsonWriter {
+/** Something that is partly written. */
+type Frame =
+  | { readonly kind: 'array'; readonly items: readonly Value[]; next: number }
+  | { readonly kind: 'object'; readonly members: readonly ObjectMember[]; next: number }
+  | { readonly kind: 'string'; readonly text: string; next: number }
+  | { readonly kind: 'slice'; readonly slice: JsonSlice; next: number }
+
+/** Writes the JSON of one value within the limits, in steps: a long row takes a good part of a second. */
+export class JsonWriter {
   #text = ''
   #values = 0
   #containers = 0
+  #isTooLarge = false
+  readonly #frames: Frame[] = []
 
-  write(value: Value): string | undefined {
-    return this.#value(value, 0) ? this.#text : undefined
+  constructor(value: Value) {
+    this.#begin(value)
   }
 
-  #value(value: Value, depth: number): boolean {
-    if (isScalar(value)) this.#text += scalarJson(value)
-    else {
-      if (depth > MAX_DEPTH || ++this.#containers > MAX_CONTAINERS) return false
-      const written = value.kind === 'array' ? this.#array(value.data, depth) : this.#object(value.data, depth)
-      if (!written) return false
-    }
-    return ++this.#values <= MAX_VALUES && this.#text.length <= MAX_JSON
+  /** What is written, or `undefined` when the value is too long or too deep. */
+  get text(): string | undefined {
+    return this.#isTooLarge ? undefined : this.#text
   }
 
-  #array(items: readonly Value[], depth: number): boolean {
-    let separator = '['
-    for (const item of items) {
-      this.#text += separator
-      if (!this.#value(item, depth + 1)) return false
-      separator = ','
+  /** Writes about so many values more. @returns whether that was all */
+  advance(values: number): boolean {
+    let left = values
+    while (!this.#isTooLarge) {
+      const frame = this.#frames.at(-1)
+      if (frame === undefined) return true
+      if (left <= 0) return false
+      left -= this.#step(frame)
     }
-    this.#text += items.length === 0 ? '[]' : ']'
     return true
   }
 
-  #object(members: readonly ObjectMember[], depth: number): boolean {
-    let separator = '{'
-    for (const { key, value } of visibleMembers(members)) {
-      this.#text += `${separator}${JSON.stringify(String(key))}:`
-      if (!this.#value(value, depth + 1)) return false
-      separator = ','
+  #begin(value: Value): void {
+    if (++this.#values > MAX_VALUES || this.#text.length > MAX_JSON) this.#isTooLarge = true
+    const short = shortJson(value)
+    if (short !== undefined) this.#text += short
+    else if (value.kind === 'array') this.#enter({ kind: 'array', items: value.data, next: 0 })
+    else if (value.kind === 'object') this.#enter({ kind: 'object', members: visibleMembers(value.data), next: 0 })
+    else if (value.kind === 'json') this.#frames.push({ kind: 'slice', slice: value.data, next: value.data.start })
+    else if (value.kind === 'string') {
+      this.#text += '"'
+      this.#frames.push({ kind: 'string', text: value.data, next: 0 })
     }
-    this.#text += members.length === 0 ? '{}' : '}'
-    return true
   }
+
+  #enter(frame: Frame): void {
+    this.#text += frame.kind === 'array' ? '[' : '{'
+    if (this.#frames.length > MAX_DEPTH || ++this.#containers > MAX_CONTAINERS) this.#isTooLarge = true
+    this.#frames.push(frame)
+  }
+
+  /** @returns what it took, in values */
+  #step(frame: Frame): number {
+    switch (frame.kind) {
+      case 'array': {
+        const item = frame.items[frame.next]
+        if (item === undefined) this.#leave(']')
+        else {
+          if (frame.next++ > 0) this.#text += ','
+          this.#begin(item)
+        }
+        return 1
+      }
+      case 'object': {
+        const member = frame.members[frame.next]
+        if (member === undefined) this.#leave('}')
+        else {
+          this.#text += `${frame.next++ > 0 ? ',' : ''}${JSON.stringify(String(member.key))}:`
+          this.#begin(member.value)
+        }
+        return 1
+      }
+      case 'string': {
+        const end = endOfPiece(frame.text, frame.next + PIECE)
+        this.#text += JSON.stringify(frame.text.slice(frame.next, end)).slice(1, -1)
+        frame.next = end
+        if (end === frame.text.length) this.#leave('"')
+        return VALUES_PER_PIECE
+      }
+      case 'slice': {
+        const { bytes, end } = frame.slice
+        const start = frame.next
+        frame.next = Math.min(end, startOfCharacter(bytes, start + PIECE))
+        this.#text += sliceText({ bytes, start, end: frame.next })
+        if (frame.next === end) this.#leave('')
+        return VALUES_PER_PIECE
+      }
+    }
+  }
+
+  #leave(closing: string): void {
+    this.#text += closing
+    this.#frames.pop()
+    if (this.#text.length > MAX_JSON) this.#isTooLarge = true
+  }
+}
+
+/** The first character of UTF-8 text that begins at `at` or later. */
+function startOfCharacter(bytes: Uint8Array, at: number): number {
+  let start = at
+  while (((bytes[start] ?? 0) & 0xc0) === 0x80) start++
+  return start
 }
 
 /** In JSON a natural key becomes the string of its digits, and gives way to a string key that is there already. */

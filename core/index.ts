@@ -29,4 +29,5 @@ export {
   type TagSelection,
 } from './tag-selection.js'
 export { compareCodePoints, TagError, toTagSet, type TagSet } from './tags.js'
+export { endOfPiece } from './text-pieces.js'
 export { compactJson, JsonError, JsonScanner, MAX_JSON_DEPTH } from './json-scan.js'

@@ -1,4 +1,5 @@
-import { offsetMapToJson, type EventBatch, type EventKey, type OffsetMap } from '../../core/index.js'
+import { setImmediate } from 'node:timers/promises'
+import { endOfPiece, offsetMapToJson, type EventBatch, type EventKey, type OffsetMap } from '../../core/index.js'
 
 /** Bytes that are collected before a chunk is handed on. */
 const CHUNK_BYTES = 64 * 1024
@@ -44,6 +45,24 @@ export async function* batchChunks(batches: AsyncIterable<EventBatch>): AsyncGen
 function joined(parts: readonly Buffer[], size: number): Buffer {
   const [first] = parts
   return parts.length === 1 && first !== undefined ? first : Buffer.concat(parts, size)
+}
+
+/** Characters of a line above which it is encoded in pieces, and of such a piece. */
+const PIECE = 1024 * 1024
+
+/** A long line in pieces, so that others have their turn while it is encoded; a short one is not for this. */
+export async function* longLine(line: string): AsyncGenerator<Buffer> {
+  let at = 0
+  while (at < line.length) {
+    const end = endOfPiece(line, at + PIECE)
+    yield Buffer.from(line.slice(at, end))
+    at = end
+    await setImmediate()
+  }
+}
+
+export function isLongLine(line: string): boolean {
+  return line.length > PIECE
 }
 
 /** Collects the text of lines until there is enough for a chunk. */

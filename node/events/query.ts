@@ -1,6 +1,6 @@
 import { renderRow, type PreparedQuery } from '../../aql/index.js'
 import { compareStreamIds, type EventOrder, type EventReader, type NodeId, type OffsetMap } from '../../core/index.js'
-import { batchChunks, diagnosticLine, LineCollector, offsetsLine } from './answer-lines.js'
+import { batchChunks, diagnosticLine, isLongLine, LineCollector, longLine, offsetsLine } from './answer-lines.js'
 
 export const BOUNDS_MESSAGE = 'Query bounds out of range: upper bound must be within the known present.'
 
@@ -62,8 +62,10 @@ async function* computeRows(query: PreparedQuery, input: QueryInput): AsyncGener
         return step.value.complete
       }
       for (const row of step.value) {
-        const chunk = lines.add(renderRow(row))
+        const line = renderRow(row)
+        const chunk = isLongLine(line) ? lines.take() : lines.add(line)
         if (chunk !== undefined) yield chunk
+        if (isLongLine(line)) yield* longLine(line)
       }
     }
   } finally {

@@ -1,5 +1,7 @@
 import t from 'tap'
 import { prepareQuery } from '../../aql/index.js'
+import { RowSink } from '../../aql/row-sink.js'
+import { arrayValue, naturalValue, stringValue } from '../../aql/value.js'
 import { ALL_FEATURES, ask, eventsOf, evaluate, NOW_MICROS, TEST_NODE, values } from '../support/aql-ask.js'
 import { MemoryReader } from '../support/memory-reader.js'
 
@@ -144,4 +146,75 @@ t.test('a reader that fails ends the run with its error', async (t) => {
   const signal = new AbortController().signal
   const run = prepared.run({ reader: broken, order: 'asc', ...bounds, nodeId: TEST_NODE, signal })
   await t.rejects(run.next(), { message: 'disk on fire' })
+})
+
+const tens = (name: string) => Array.from({ length: 10 }, () => `...${name}`).join(', ')
+const LONG_ROWS = `LET a := [${repeat(99, '#,')} _] LET b := [${tens('a')}] LET c := [${tens('b')}] LET d := [${tens('c')}]`
+
+t.test('a long row is written in steps', (t) => {
+  const numbers = Array.from({ length: 100_000 }, (_, nth) => nth)
+  const sink = new RowSink()
+  sink.value(
+    arrayValue(
+      [
+        stringValue('first'),
+        arrayValue(
+          numbers.map((nth) => naturalValue(nth)),
+          undefined,
+        ),
+      ],
+      undefined,
+    ),
+    false,
+  )
+  t.equal(sink.size, 0)
+  let steps = 0
+  while (!sink.advance()) steps += 1
+  t.ok(steps > 5)
+  t.match(sink.take(), [{ kind: 'event', payload: JSON.stringify(['first', numbers]) }])
+  sink.value(
+    arrayValue(
+      numbers.map((nth) => naturalValue(nth)),
+      undefined,
+    ),
+    false,
+  )
+  sink.diagnose('error', 'what comes later waits for it')
+  t.match(sink.take(), [{ payload: JSON.stringify(numbers) }, { kind: 'diagnostic' }])
+  t.end()
+})
+
+t.test('long rows come in their order', async (t) => {
+  const rows = await values(`${ALL_FEATURES}FROM [7, 8] ${LONG_ROWS} SELECT _, [${tens('d')}], x, {a: d, b: 'x'}, _`)
+  const wanted = [7, 8].flatMap((last) => {
+    const numbers = Array.from({ length: 1_000_000 }, (_, nth) => (nth % 100 === 99 ? last : nth % 100))
+    const object = JSON.stringify({ a: numbers.slice(0, 100_000), b: 'x' })
+    return [String(last), JSON.stringify(numbers), '!warning', object, String(last)]
+  })
+  t.equal(rows.length, wanted.length)
+  for (const [nth, row] of rows.entries()) t.ok(row === wanted[nth], `row ${String(nth)}`)
+})
+
+t.test('long texts are written in pieces that cut no character', async (t) => {
+  for (const piece of ['x', 'é', '～', '😀', 'a😀', '"\\\n', '\u0001']) {
+    for (const shift of ['', '-', '--', '---']) {
+      const text = shift + piece.repeat(100_000)
+      const payload = JSON.stringify({ text })
+      const rows = await values("FROM 'a' FILTER TRUE", eventsOf([[['a'], payload]]))
+      t.ok(rows[0] === payload, `${JSON.stringify(piece)} in a payload`)
+      const strings = await values("FROM 'a' SELECT _.text", eventsOf([[['a'], payload]]))
+      t.ok(strings[0] === JSON.stringify(text), `${JSON.stringify(piece)} as a string`)
+    }
+  }
+})
+
+t.test('a query can be ended while a long row is written', async (t) => {
+  const ended = new AbortController()
+  setImmediate(() => {
+    ended.abort()
+  })
+  t.match(
+    await ask(`${ALL_FEATURES}FROM [7, 8, 9] ${LONG_ROWS} SELECT [${tens('d')}], 1`, [], { signal: ended.signal }),
+    { complete: false },
+  )
 })

@@ -9,6 +9,7 @@ import {
   type LineEvent,
   type TagSelection,
 } from '../../core/index.js'
+import { longLine } from '../../node/events/answer-lines.js'
 import { LiveFeed } from '../../node/events/live-feed.js'
 import { LiveIndex } from '../../node/events/live-index.js'
 import { Router } from '../../node/events/router.js'
@@ -133,4 +134,16 @@ void t.test('the first matching route decides, none means the default stream', (
   t.same(router.decide(toTagSet(['c']), 'com.y'), { streamNumber: 0, into: 'default', route: undefined })
   t.equal(router.decide(shared, 'com.x').into, 'two', 'a remembered decision stays the same')
   t.end()
+})
+
+void t.test('a long line is encoded in pieces that cut no character', async (t) => {
+  for (const character of ['x', 'é', '～', '😀']) {
+    for (const shift of ['', '-']) {
+      const line = `${shift}${character.repeat(1_500_000)}\n`
+      const pieces: Buffer[] = []
+      for await (const piece of longLine(line)) pieces.push(piece)
+      t.ok(pieces.length > 1)
+      t.ok(Buffer.concat(pieces).equals(Buffer.from(line)), `${shift}${character}`)
+    }
+  }
 })

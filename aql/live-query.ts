@@ -11,8 +11,13 @@ import { RunScope } from './scope.js'
 export interface LiveQuery {
   /** The events it wants to see. */
   readonly selection: TagSelection
-  /** Events of the past or live ones, in the order of delivery. */
-  feed(event: StoredEvent): readonly Row[]
+  /**
+   * Events of the past or live ones, in the order of delivery.
+   *
+   * @param more another event follows at once: aggregates wait for it, as what lies between the events of one delivery is
+   *   of no use to anybody
+   */
+  feed(event: StoredEvent, more?: boolean): readonly Row[]
   /** The past is over: aggregates have their first value. */
   caughtUp(): readonly Row[]
   /** Nothing more will come: a `LIMIT` is used up, or an error of severity `error` was among the rows. */
@@ -37,10 +42,10 @@ export class LivePipeline implements LiveQuery {
     this.#pipeline = new Pipeline(query, new RunScope(world, undefined), undefined, this.#sink, true)
   }
 
-  feed(event: StoredEvent): readonly Row[] {
+  feed(event: StoredEvent, more = false): readonly Row[] {
     if (this.done) return NO_ROWS
     this.#guard(() => {
-      this.#feed(event)
+      this.#feed(event, more)
     })
     return this.#sink.size === 0 ? NO_ROWS : this.#sink.take()
   }
@@ -49,7 +54,7 @@ export class LivePipeline implements LiveQuery {
     if (this.done || this.#isCaughtUp) return NO_ROWS
     this.#guard(() => {
       for (const event of this.#past) {
-        this.#feed(event)
+        this.#feed(event, true)
         if (this.done) return
       }
       this.#isCaughtUp = true
@@ -59,11 +64,11 @@ export class LivePipeline implements LiveQuery {
     return this.#sink.take()
   }
 
-  #feed(event: StoredEvent): void {
+  #feed(event: StoredEvent, more: boolean): void {
     const pipeline = this.#pipeline
     pipeline.feed(readValue(event.bytes, event.payloadStart, event.payloadEnd, event))
     // Without a further event nothing will change any more, so what is known by now comes out.
-    if (pipeline.hasAggregates && (this.#isCaughtUp || pipeline.isUsedUp)) pipeline.end()
+    if (pipeline.hasAggregates && ((this.#isCaughtUp && !more) || pipeline.isUsedUp)) pipeline.end()
     this.done = pipeline.isUsedUp
   }
 

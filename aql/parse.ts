@@ -55,8 +55,9 @@ function expected(expectations: readonly Expectation[] | null): string {
   return `expected ${shown.length === 0 ? last : `${shown.join(', ')} or ${last}`}`
 }
 
-/** In alphabetical order. */
+/** In alphabetical order. White space, which may stand nearly everywhere, is worth a word only where it alone may stand. */
 function grouped(names: Set<string>): string[] {
+  if (names.size > 1) names.delete('white space')
   if (names.has(EXPRESSION_STARTS[0])) {
     for (const start of EXPRESSION_STARTS) names.delete(start)
     names.add('expression')

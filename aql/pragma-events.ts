@@ -98,7 +98,11 @@ function parseLine(line: string, text: string, offset: number, nowMicros: number
   try {
     return readEvent(Buffer.from(line), nowMicros)
   } catch (error) {
-    if (error instanceof JsonError || error instanceof TagError || error instanceof AppIdError) {
+    if (error instanceof JsonError) {
+      const before = Buffer.from(line).subarray(0, error.position).toString().length
+      throw new AqlSyntaxError(`pragma events: ${error.reason}`, text, offset + before)
+    }
+    if (error instanceof TagError || error instanceof AppIdError) {
       throw new AqlSyntaxError(`pragma events: ${error.message}`, text, offset)
     }
     throw error

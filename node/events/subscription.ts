@@ -1,4 +1,5 @@
 import { renderRow, type LiveQuery, type PreparedQuery } from '../../aql/index.js'
+import type { LineEvent } from '../../core/index.js'
 import { batchChunks, LineCollector, offsetsLine } from './answer-lines.js'
 import { eventRuns, followEvents, type FollowInput, type Stretch } from './follow.js'
 
@@ -30,8 +31,8 @@ async function* copied(stretch: Stretch): AsyncGenerator<Buffer> {
 async function* computed(live: LiveQuery, stretch: Stretch): AsyncGenerator<Buffer> {
   const lines = new LineCollector()
   for await (const run of eventRuns(stretch)) {
-    for (const event of run) {
-      for (const row of live.feed(event)) {
+    for (const { event, more } of withMore(run)) {
+      for (const row of live.feed(event, more)) {
         const chunk = lines.add(renderRow(row))
         if (chunk !== undefined) yield chunk
       }
@@ -41,4 +42,14 @@ async function* computed(live: LiveQuery, stretch: Stretch): AsyncGenerator<Buff
   }
   const rest = lines.take()
   if (rest !== undefined) yield rest
+}
+
+/** Each event, and whether another one follows. */
+function* withMore(run: Iterable<LineEvent>): Generator<{ readonly event: LineEvent; readonly more: boolean }> {
+  let previous: LineEvent | undefined
+  for (const event of run) {
+    if (previous !== undefined) yield { event: previous, more: true }
+    previous = event
+  }
+  if (previous !== undefined) yield { event: previous, more: false }
 }

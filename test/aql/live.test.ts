@@ -1,6 +1,7 @@
 import t from 'tap'
-import { AqlRangesDifferError, AqlSyntaxError, renderRow } from '../../aql/index.js'
-import { ALL_FEATURES, ask, eventsOf, follow, prepare, TEST_NODE, values } from '../support/aql-ask.js'
+import { AqlRangesDifferError, AqlSyntaxError, renderRow, type Row } from '../../aql/index.js'
+import { ALL_FEATURES, ask, brief, eventsOf, follow, prepare, TEST_NODE, values } from '../support/aql-ask.js'
+import { MemoryReader } from '../support/memory-reader.js'
 
 const numbers = (...list: (number | string)[]) => eventsOf(list.map((n) => [['a'], `{"n":${String(n)}}`]))
 const followed = (query: string, past: (number | string)[], live: (number | string)[]) => {
@@ -36,6 +37,19 @@ t.test('an aggregate is withdrawn when live events change it', async (t) => {
   t.same(followed("FROM 'a' AGGREGATE SUM(1) ?? 0", [], [1]), ['0', '|', '-0', '1'])
   t.same(followed("FROM 'a' AGGREGATE SUM(_.n)", [1], ['"x"', 2]), ['1', '|', '!warning'], 'a spoiled sum is said once')
   t.same(followed("FROM 'a' AGGREGATE 42", [1], [2]), ['42', '|'])
+})
+
+t.test('an aggregate changes once with all events of one delivery', async (t) => {
+  const subscription = prepare("FEATURES(aggregate)FROM 'a' AGGREGATE SUM(_.n)", { endpoint: 'subscribe' }).live({
+    nodeId: TEST_NODE,
+  })
+  const [first, ...others] = new MemoryReader(numbers(1, 2, 3, 4), TEST_NODE).events
+  const rows = (list: readonly Row[]) => list.map(brief)
+  t.same(rows(subscription.feed(first!)), [])
+  t.same(rows(subscription.caughtUp()), ['1'])
+  t.same(rows(subscription.feed(others[0]!, true)), [])
+  t.same(rows(subscription.feed(others[1]!, true)), [])
+  t.same(rows(subscription.feed(others[2]!)), ['-1', '10'])
 })
 
 t.test('operations after an aggregation take values back', async (t) => {
@@ -136,12 +150,12 @@ t.test('a line of pragma events that is no event is refused', async (t) => {
   t.match(
     (() => {
       try {
-        return prepare(`${pragma('{"payload":1}', 'x')}FROM 'a'`)
+        return prepare(`${pragma('{"payload":1}', '{"payload":"é😀"} x')}FROM 'a'`)
       } catch (error) {
         return error
       }
     })(),
-    { line: 3, column: 1 },
+    { line: 3, column: 18, reason: 'pragma events: trailing characters' },
   )
 })
 

@@ -76,6 +76,8 @@ export class Pipeline {
   readonly #aggregates = new Map<number, AggregateState>()
   /** The next stage to be told that the input has ended. */
   #ending = Infinity
+  /** The last aggregation without aggregators; it needs no input, so that even a failure before it is enough. */
+  #lastConstant = -1
 
   /**
    * @param order in which inputs come, if they are events in a known order
@@ -92,6 +94,7 @@ export class Pipeline {
       if (operation.kind === 'aggregate') {
         const accumulators = operation.aggregators.map(({ op }) => createAccumulator(op))
         this.#aggregates.set(stage, { accumulators, previous: undefined, previousFailure: undefined })
+        if (accumulators.length === 0) this.#lastConstant = stage
       }
     }
   }
@@ -156,11 +159,11 @@ export class Pipeline {
     const result = this.#evaluate(item.evaluate, frame.input, frame.weight / frame.items.length)
     if (this.scope.pending !== undefined) return this.scope.pending
     frame.next += 1
-    if (result.kind === 'failure') this.#sink.failure(result)
+    if (result.kind === 'failure') this.#fail(frame.stage - 1, result)
     else if (!item.spread) return this.#run(frame.stage, result, frame.anti)
     else {
       const elements = elementsOf(result, this.scope)
-      if ('kind' in elements) this.#sink.failure(elements)
+      if ('kind' in elements) this.#fail(frame.stage - 1, elements)
       else {
         const values = item.keepsMeta ? elements : elements.map((element) => withMeta(element, result.meta))
         this.#frames.push({ kind: 'values', stage: frame.stage, values, anti: frame.anti, next: 0 })
@@ -204,11 +207,11 @@ export class Pipeline {
     this.scope.pending = undefined
     switch (operation?.kind) {
       case 'filter':
-        return this.#filter(operation, input)
+        return this.#filter(operation, stage, input)
       case 'let':
-        return this.#bind(operation, input)
+        return this.#bind(operation, stage, input)
       case 'replace':
-        return this.#orFail(this.#evaluate(operation.evaluate, input, operation.weight))
+        return this.#orFail(stage, this.#evaluate(operation.evaluate, input, operation.weight))
       case 'select':
         return this.#select(operation, stage, input, anti)
       case 'limit':
@@ -221,22 +224,27 @@ export class Pipeline {
     }
   }
 
-  #orFail(result: Result): Value | undefined {
+  #orFail(stage: number, result: Result): Value | undefined {
     if (result.kind !== 'failure') return result
-    if (this.scope.pending === undefined) this.#sink.failure(result)
+    if (this.scope.pending === undefined) this.#fail(stage, result)
     return undefined
   }
 
-  #filter(operation: CompiledOperation & { readonly kind: 'filter' }, input: Value): Value | undefined {
-    const result = this.#orFail(this.#evaluate(operation.evaluate, input, operation.weight))
+  #fail(stage: number, failure: Failure): void {
+    this.#sink.failure(failure)
+    if (stage < this.#lastConstant) this.stopped = true
+  }
+
+  #filter(operation: CompiledOperation & { readonly kind: 'filter' }, stage: number, input: Value): Value | undefined {
+    const result = this.#orFail(stage, this.#evaluate(operation.evaluate, input, operation.weight))
     if (result === undefined || this.scope.pending !== undefined) return undefined
     if (result.kind === 'boolean') return result.data ? input : undefined
-    this.#sink.failure(notABoolean('FILTER', result))
+    this.#fail(stage, notABoolean('FILTER', result))
     return undefined
   }
 
-  #bind(operation: CompiledOperation & { readonly kind: 'let' }, input: Value): Value | undefined {
-    const result = this.#orFail(this.#evaluate(operation.evaluate, input, operation.weight))
+  #bind(operation: CompiledOperation & { readonly kind: 'let' }, stage: number, input: Value): Value | undefined {
+    const result = this.#orFail(stage, this.#evaluate(operation.evaluate, input, operation.weight))
     if (result === undefined || this.scope.pending !== undefined) return undefined
     this.scope.bind(operation.slot, result)
     return input
@@ -251,7 +259,7 @@ export class Pipeline {
     const { items, weight } = operation
     const [only] = items
     if (only !== undefined && items.length === 1 && !only.spread) {
-      return this.#orFail(this.#evaluate(only.evaluate, input, weight))
+      return this.#orFail(stage, this.#evaluate(only.evaluate, input, weight))
     }
     this.#frames.push({ kind: 'select', stage: stage + 1, items, weight, input, anti, next: 0 })
     return undefined
@@ -277,7 +285,7 @@ export class Pipeline {
     if (aggregators.length === 1 && aggregators[0] !== undefined) {
       const result = this.#evaluate(aggregators[0].evaluate, input, weight)
       if (scope.pending !== undefined) return
-      this.#accumulate(accumulators[0], result, anti)
+      this.#accumulate(stage, accumulators[0], result, anti)
     } else {
       scope.input = input
       scope.begin()
@@ -285,14 +293,14 @@ export class Pipeline {
       this.work += weight + scope.used
       if (scope.pending !== undefined) return
       if (scope.results.size > 0) scope.results.clear()
-      for (const [nth, result] of results.entries()) this.#accumulate(accumulators[nth], result, anti)
+      for (const [nth, result] of results.entries()) this.#accumulate(stage, accumulators[nth], result, anti)
     }
     const inOrder = this.#order !== undefined && this.#order === operation.preferredOrder
     if (aggregators.length === 0 || (inOrder && accumulators.every(({ settled }) => settled))) this.stopped = true
   }
 
-  #accumulate(accumulator: Accumulator | undefined, result: Result, anti: boolean): void {
-    if (result.kind === 'failure') this.#sink.failure(result)
+  #accumulate(stage: number, accumulator: Accumulator | undefined, result: Result, anti: boolean): void {
+    if (result.kind === 'failure') this.#fail(stage, result)
     else accumulator?.add(result, anti)
   }
 

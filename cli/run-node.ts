@@ -4,6 +4,7 @@ import { startDaemon, type Daemon } from '../node/index.js'
 import type { Call } from './command.js'
 import { openLog } from './daemon-log.js'
 import { EXIT } from './exit-codes.js'
+import { makeRoomForGarbage } from './garbage-room.js'
 import { onHangup } from './hangup.js'
 import { settingsOf } from './settings-options.js'
 import { packageVersion } from './version.js'
@@ -19,6 +20,7 @@ export async function runNode(call: Call): Promise<number> {
   logWarnings(logger, warnings)
   const daemon = await startDaemon({ settings, logger, version: packageVersion() })
   guardProcess(logger)
+  makeRoomForGarbage()
   const { api, socket, data, nodeId } = daemon.addresses
   logger.info({ api, socket: socket ?? null, data, nodeId, version: packageVersion() }, 'ready')
   onHangup(() => void reload(daemon, call, logger, settings))

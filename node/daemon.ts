@@ -20,7 +20,7 @@ import { renderMetrics } from './metrics.js'
 const LOCAL_TOPIC = 'default-topic'
 
 /** Room that lets both databases be opened on a full disk: with 4 MiB opening failed, with 8 it worked. */
-const RESERVE_BYTES = 16 * 1024 * 1024
+const RESERVE_BYTES = 8 * 1024 * 1024
 
 /** What the daemon writes to the log; pino fits. */
 export interface DaemonLogger extends ApiLogger {

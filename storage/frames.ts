@@ -1,6 +1,7 @@
 import { constants, deflateRaw, deflateRawSync, inflateRaw, inflateRawSync, type ZlibOptions } from 'node:zlib'
 import { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
 import type { Lines } from './lines.js'
+import { borrow, giveBack } from './scratch.js'
 
 /** Events of a frame at most: the fewer, the cheaper is a single event; the more, the better the lines compress. */
 export const MAX_FRAME_EVENTS = 16
@@ -9,7 +10,7 @@ export const MAX_FRAME_EVENTS = 16
 export const MAX_FRAME_BYTES = 8 * 1024
 
 /** Bytes of a dictionary at most: a few lines show the codec what all lines of a stream have in common. */
-export const MAX_DICTIONARY_BYTES = 2048
+export const MAX_DICTIONARY_BYTES = 1024
 
 /** For frames that are deflated with nothing known before. */
 export const NO_DICTIONARY = Buffer.alloc(0)
@@ -122,11 +123,14 @@ export function deflateFrameAsync(request: FrameRequest): Promise<Frame> {
  */
 export function inflateFrames(frames: readonly DeflatedFrame[], dictionary: Buffer, place: RecordPlace): Buffer {
   const length = inflatedLength(frames, dictionary, place)
+  const joined = joinFrames(frames, dictionary)
   let inflated: Buffer
   try {
-    inflated = inflateRawSync(joinFrames(frames, dictionary), inflateOptions(length))
+    inflated = inflateRawSync(joined.bytes, inflateOptions(length))
   } catch (error) {
     throw notInflating(place, error)
+  } finally {
+    giveBack(joined.buffer)
   }
   checkLength(inflated, length, place)
   return withoutDictionaries(inflated, frames, dictionary.length)
@@ -140,8 +144,10 @@ export async function inflateFramesAsync(
 ): Promise<Buffer> {
   const length = inflatedLength(frames, dictionary, place)
   if (length < MIN_ASYNC_INFLATED_BYTES) return inflateFrames(frames, dictionary, place)
+  const joined = joinFrames(frames, dictionary)
   const inflated = await new Promise<Buffer>((resolve, reject) => {
-    inflateRaw(joinFrames(frames, dictionary), inflateOptions(length), (error, data) => {
+    inflateRaw(joined.bytes, inflateOptions(length), (error, data) => {
+      giveBack(joined.buffer)
       if (error === null) resolve(data)
       else reject(notInflating(place, error))
     })
@@ -158,14 +164,19 @@ function inflatedLength(frames: readonly DeflatedFrame[], dictionary: Buffer, pl
   return length
 }
 
-/** What zlib takes in one call: before each frame the dictionary as a stored block, so that the window holds it. */
-function joinFrames(frames: readonly DeflatedFrame[], dictionary: Buffer): Buffer {
-  if (dictionary.length === 0) return Buffer.concat([...frames.map(({ data }) => data), FINAL_BLOCK])
-  const before = storedBlock(dictionary)
-  const parts: Buffer[] = []
-  for (const { data } of frames) parts.push(before, data)
-  parts.push(FINAL_BLOCK)
-  return Buffer.concat(parts)
+/** What zlib takes in one call, in a borrowed buffer: before each frame the dictionary, so that the window holds it. */
+function joinFrames(frames: readonly DeflatedFrame[], dictionary: Buffer): { bytes: Buffer; buffer: Buffer } {
+  const before = dictionary.length === 0 ? dictionary : storedBlock(dictionary)
+  const length = frames.reduce((sum, { data }) => sum + before.length + data.length, FINAL_BLOCK.length)
+  const buffer = borrow(length)
+  let at = 0
+  for (const { data } of frames) {
+    buffer.set(before, at)
+    buffer.set(data, at + before.length)
+    at += before.length + data.length
+  }
+  buffer.set(FINAL_BLOCK, at)
+  return { bytes: buffer.subarray(0, length), buffer }
 }
 
 /** Bytes as a block of deflate that is not the last one and holds them as they are. */

@@ -11,6 +11,7 @@ import { encodeStreamRecord, type StreamRecord } from './stream-record.js'
 import type { StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
 import type { TailBlock } from './tail-block.js'
+import type { TailCompactor } from './tail-compactor.js'
 
 /** Key of the number that the next sealed block gets; blocks from there on in the store of blocks are orphans. */
 export const NEXT_ARRIVAL = 'next-arrival'
@@ -25,6 +26,7 @@ export interface SealerOptions {
   readonly index: IndexReader
   readonly streams: StreamTable
   readonly reclaimer: Reclaimer
+  readonly tails: TailCompactor
   readonly identity: Identity
   readonly topic: string
   readonly nextArrival: number
@@ -87,7 +89,10 @@ export class Sealer {
     })
     const abandoned = this.#abandoned
     await this.#writeIndex(sealed, encoded)
-    for (const { state, blocks, record } of sealed) state.sealed(blocks.length, record)
+    for (const { state, blocks, record } of sealed) {
+      state.sealed(blocks.length, record)
+      for (const { storedBytes } of blocks) this.#options.tails.sealed(storedBytes)
+    }
     this.#abandoned = []
     await this.#options.reclaimer.delete(abandoned)
   }

@@ -9,14 +9,14 @@ import type { StoreOptions } from './store-options.js'
 /** Tails, index, heads, names: everything small that one batch must cover. */
 const META_TUNING: DatabaseTuning = {
   compression: true,
-  writeBufferSize: 4 * 1024 * 1024,
+  writeBufferSize: 2 * 1024 * 1024,
   cacheSize: 8 * 1024 * 1024,
 }
 
 /** Sealed blocks: compressed already, and kept in a cache of our own where they are decoded. */
 const BLOCKS_TUNING: DatabaseTuning = {
   compression: false,
-  writeBufferSize: 4 * 1024 * 1024,
+  writeBufferSize: 2 * 1024 * 1024,
   cacheSize: 2 * 1024 * 1024,
 }
 

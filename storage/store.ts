@@ -56,6 +56,7 @@ import { describeStream } from './stream-status.js'
 import { StreamTable } from './stream-table.js'
 import type { StreamState } from './stream-state.js'
 import { Upkeep } from './upkeep.js'
+import { TailCompactor } from './tail-compactor.js'
 import { verifyTails } from './verify-tails.js'
 
 /** Bytes of one event's payload at most. */
@@ -72,6 +73,7 @@ interface StoreParts extends Databases {
   readonly index: IndexReader
   readonly sealer: Sealer
   readonly reclaimer: Reclaimer
+  readonly tails: TailCompactor
   readonly reserve: ReserveFile
   readonly usage: DiskUsage
   readonly health: Health
@@ -186,11 +188,13 @@ export class Store implements EventStore {
       const index = new IndexReader(databases.meta, nodeId)
       const reclaimer = await Reclaimer.load(databases.meta, databases.blocks)
       const { nextArrival } = recovered
-      const sealer = new Sealer({ ...databases, index, streams, reclaimer, identity, topic, nextArrival })
+      const tails = new TailCompactor(databases.meta)
+      const sealer = new Sealer({ ...databases, index, streams, reclaimer, tails, identity, topic, nextArrival })
       const reserve = new ReserveFile(path, options.reserveBytes)
       const usage = new DiskUsage(path)
       void usage.measure()
-      return { ...databases, options, head, streams, names, index, sealer, reclaimer, reserve, usage, health, counters }
+      const work = { sealer, reclaimer, tails }
+      return { ...databases, ...work, options, head, streams, names, index, reserve, usage, health, counters }
     } catch (error) {
       head.close()
       throw error

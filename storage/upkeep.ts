@@ -11,12 +11,14 @@ import type { Sealer } from './sealer.js'
 import type { StoreLogger } from './store-options.js'
 import type { StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
+import type { TailCompactor } from './tail-compactor.js'
 
 export interface UpkeepOptions {
   readonly streams: StreamTable
   readonly sealer: Sealer
   readonly pruner: Pruner
   readonly reclaimer: Reclaimer
+  readonly tails: TailCompactor
   readonly health: Health
   readonly counters: Counters
   readonly clock: Clock
@@ -58,6 +60,7 @@ export class Upkeep {
 
   /** Has complete blocks sealed, and open ones when they are due. */
   committed(states: readonly StreamState[], completedBlock: boolean): void {
+    this.#options.tails.committed()
     for (const state of states) {
       if (state.open.parts.length !== 1) continue
       const { maxBlockAgeMicros } = this.#options.retentionOf(state)
@@ -101,6 +104,8 @@ export class Upkeep {
     while (await this.#sealSome()) await this.#pruneAll()
     await this.#pruneAll()
     await this.#options.reclaimer.compact()
+    const laterMs = await this.#options.tails.compact()
+    if (laterMs !== undefined) this.#maintenance.wakeIn(laterMs)
   }
 
   /** Ends open blocks that are older than their stream wants. */

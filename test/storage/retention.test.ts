@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
+import type { Store } from '../../storage/index.js'
 import { countPrunable, KEEP_EVERYTHING, type PrunableBlock, type Retention } from '../../storage/retention.js'
 import { ClockGuard } from '../../storage/clock-guard.js'
 import { DiskUsage } from '../../storage/disk-usage.js'
@@ -291,15 +293,7 @@ t.test('the disk is given back', async (t) => {
   const opened = await openShort(path, { clock: systemClock, block: { maxEvents: 64, maxBytes: 1_000_000 } })
   const { store, number } = opened
   store.setRetention(ephemeral({ maxStoredBytes: 1_000_000 }))
-  // Half of the bytes is noise, so that 48 MB of payload take at least 24 MB.
-  let noise = 1
-  const text = () =>
-    Array.from({ length: 1000 }, () => ((noise = (noise * 48271) % 2147483647) % 65536).toString(16)).join('')
-  for (let at = 0; at < 100; at++)
-    await publish(
-      store,
-      Array.from({ length: 100 }, () => event(text(), ['s'], number)),
-    )
+  await publishNoise(store, number, 10_000)
   await until(async () => {
     const [status] = await store.streams()
     return status?.tailEvents === 10_000 % 64 && status.nextPrune.blocks === 0
@@ -310,6 +304,29 @@ t.test('the disk is given back', async (t) => {
   t.pass('so is the directory, with what one node may take on top')
   await opened.close()
 })
+
+t.test('records of the tail leave the disk some time after their blocks were sealed', async (t) => {
+  const path = temporaryDirectory(t)
+  const opened = await openShort(path, { clock: systemClock, block: { maxEvents: 64, maxBytes: 1_000_000 } })
+  const { store, number } = opened
+  await publishNoise(store, number, 3_000)
+  await until(() => store.metrics().sealedBlocks === Math.floor(3_000 / 64))
+  t.ok((await readAllBytes(path)) > 6_000_000, 'of what is sealed nothing is deleted')
+  await until(async () => (await readAllBytes(join(path, 'topics', 'test', 'meta'))) < 1_000_000)
+  await opened.close()
+})
+
+/** Payloads of about 4 KB, half of it noise: 10,000 of them take at least 24 MB. */
+async function publishNoise(store: Store, streamNumber: number, count: number): Promise<void> {
+  let noise = 1
+  const text = () =>
+    Array.from({ length: 1000 }, () => ((noise = (noise * 48271) % 2147483647) % 65536).toString(16)).join('')
+  for (let at = 0; at < count; at += 100)
+    await publish(
+      store,
+      Array.from({ length: 100 }, () => event(text(), ['s'], streamNumber)),
+    )
+}
 
 async function readAllBytes(path: string): Promise<number> {
   const usage = new DiskUsage(path)

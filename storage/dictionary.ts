@@ -1,7 +1,10 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { ByteReader } from './byte-reader.js'
 import type { ByteWriter } from './byte-writer.js'
-import { MAX_DICTIONARY_BYTES, NO_DICTIONARY } from './frames.js'
+import { NO_DICTIONARY } from './frames.js'
+
+/** Bytes that may be read: the window of deflate. What is written is shorter, and may become longer. */
+const WINDOW_BYTES = 32 * 1024
 
 /** Writes a dictionary, deflated, so that what was deflated behind it can be read without any other value. */
 export function writeDictionary(writer: ByteWriter, dictionary: Buffer): void {
@@ -11,11 +14,11 @@ export function writeDictionary(writer: ByteWriter, dictionary: Buffer): void {
 
 /** @throws CorruptRecordError */
 export function readDictionary(reader: ByteReader): Buffer {
-  const length = reader.count(MAX_DICTIONARY_BYTES)
+  const length = reader.count(WINDOW_BYTES)
   if (length === 0) return NO_DICTIONARY
   const deflated = reader.sized()
   try {
-    const dictionary = inflateRawSync(deflated, { maxOutputLength: MAX_DICTIONARY_BYTES })
+    const dictionary = inflateRawSync(deflated, { maxOutputLength: WINDOW_BYTES })
     if (dictionary.length === length) return dictionary
   } catch {
     // Told apart from a wrong length by nothing that matters.

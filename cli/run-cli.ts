@@ -1,5 +1,6 @@
-import { nearestWord, MillraceError } from '../core/index.js'
+import { RequestRefusedError } from '../client/index.js'
 import { ConfigError } from '../config/index.js'
+import { nearestWord, MillraceError } from '../core/index.js'
 import type { Command } from './command.js'
 import { config } from './commands/config.js'
 import { offsets } from './commands/offsets.js'
@@ -73,8 +74,7 @@ async function report(error: unknown, argv: readonly string[], terminal: Termina
   const message = error instanceof Error ? error.message : String(error)
   const code = error instanceof MillraceError ? error.code : 'ERR_INTERNAL'
   if (argv.includes('-j') || argv.includes('--json')) {
-    const problems = error instanceof ConfigError ? { problems: error.problems } : {}
-    await write(terminal.stdout, `${JSON.stringify({ code, message, ...problems })}\n`)
+    await write(terminal.stdout, `${JSON.stringify({ code, message, ...detailsOf(error) })}\n`)
     return
   }
   const { stderr, env } = terminal
@@ -83,4 +83,10 @@ async function report(error: unknown, argv: readonly string[], terminal: Termina
   const text = error instanceof ConfigError ? `the configuration is refused\n${message}` : message
   await write(stderr, `${prefix} ${text}${isOurs ? ` (${code})` : ''}\n`)
   if (!isOurs && error instanceof Error && error.stack !== undefined) await write(stderr, `${error.stack}\n`)
+}
+
+/** What programs may want to know besides the code. */
+function detailsOf(error: unknown): object {
+  if (error instanceof ConfigError) return { problems: error.problems }
+  return error instanceof RequestRefusedError ? { status: error.status, wireCode: error.wireCode } : {}
 }

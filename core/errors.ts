@@ -34,6 +34,7 @@ export type ErrorCode =
   | 'ERR_ABORTED'
   // client and cli
   | 'ERR_USAGE'
+  | 'ERR_INPUT_UNREADABLE'
   | 'ERR_NODE_UNREACHABLE'
   | 'ERR_REQUEST_REFUSED'
   | 'ERR_ANSWER_FAILED'

@@ -45,7 +45,8 @@ async function check(call: Call, file: string | undefined): Promise<number> {
   if (file === undefined || file === '') throw new UsageError('which file? millrace config check FILE')
   const { stdout, stderr, stdin } = call.terminal
   const content = file === '-' ? await text(stdin) : readText(file, file)
-  const { problems, warnings, settings } = checkConfigText(content, file === '-' ? 'stdin' : file)
+  const name = file === '-' ? 'stdin' : file
+  const { problems, warnings, settings } = checkConfigText(content, name)
   const isValid = problems.length === 0
   if (call.json) {
     const verdict = isValid
@@ -57,11 +58,11 @@ async function check(call: Call, file: string | undefined): Promise<number> {
   for (const problem of problems) await write(stderr, `${renderProblem(problem)}\n`)
   for (const warning of warnings) await write(stderr, `warning: ${renderProblem(warning)}\n`)
   if (settings === undefined) {
-    await write(stderr, `${count(problems.length, 'error')} in ${file}\n`)
+    await write(stderr, `${count(problems.length, 'error')} in ${name}\n`)
     return EXIT.config
   }
   const size = `${count(settings.routes.length, 'route')}, ${count(settings.retention.size, 'stream')} with limits`
-  await write(stdout, `${file} is fine: ${size}\n`)
+  await write(stdout, `${name} is fine: ${size}\n`)
   return EXIT.ok
 }
 

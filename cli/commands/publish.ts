@@ -5,7 +5,7 @@ import type { Call, Command } from '../command.js'
 import { CONNECT_OPTIONS, withClient } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
 import { buildEvent, type BuilderOptions } from '../publish/event-builder.js'
-import { InputError } from '../publish/line-queue.js'
+import { UnreadableInputError } from '../publish/line-queue.js'
 import { publishLines, type Totals } from '../publish/publish-lines.js'
 import { ResumeFile, type Progress } from '../publish/resume-file.js'
 import { parseTagTemplates } from '../publish/tag-template.js'
@@ -141,7 +141,7 @@ async function openInput(file: string): Promise<AsyncIterable<Uint8Array>> {
     const handle = await open(file)
     return handle.createReadStream({ highWaterMark: READ_BYTES }) as AsyncIterable<Uint8Array>
   } catch (error) {
-    throw new InputError(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`)
+    throw new UnreadableInputError(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`)
   }
 }
 

@@ -16,13 +16,15 @@ export const tail: Command = {
   examples: [
     'millrace tail',
     `millrace tail "FROM 'log'"`,
-    `millrace tail --lines 10 "FROM 'sensor'"`,
+    `millrace tail -n 10 "FROM 'sensor'"`,
     'millrace tail --all -j',
   ],
   options: {
-    lines: { type: 'string', short: 'l', value: 'N', help: 'show the last N events first' },
+    lines: { type: 'string', short: 'n', value: 'N', help: 'show the last N events first' },
     all: { type: 'boolean', short: 'a', help: 'show everything that is stored first' },
     ...CONNECT_OPTIONS,
+    // Here -n is what it is for tail everywhere.
+    node: { type: 'string', value: 'URL', help: 'node to talk to, such as http://127.0.0.1:4454 (MILLRACE_NODE)' },
   },
   jsonHelp: "print the node's lines as they are (NDJSON)",
   mostArguments: 1,

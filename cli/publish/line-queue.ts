@@ -71,7 +71,12 @@ function toError(failure: unknown): Error {
   return failure instanceof Error ? failure : new InputError(String(failure))
 }
 
-/** The input cannot be read or used. */
+/** The input cannot be read. */
+export class UnreadableInputError extends MillraceError {
+  readonly code = 'ERR_INPUT_UNREADABLE'
+}
+
+/** A line of the input cannot be used. */
 export class InputError extends MillraceError {
   readonly code = 'ERR_JSON_INVALID'
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { NodeUnreachableError, RequestRefusedError, splitLineBytes, type Client } from '../../client/index.js'
 import { MillraceError } from '../../core/index.js'
 import { buildEvent, type BuilderOptions } from './event-builder.js'
-import { InputError, LineQueue, type QueuedEvent } from './line-queue.js'
+import { InputError, LineQueue, UnreadableInputError, type QueuedEvent } from './line-queue.js'
 import type { Progress } from './resume-file.js'
 
 export interface PublishLinesOptions {
@@ -91,8 +91,11 @@ async function readInto(queue: LineQueue, { input, builder, from, signal }: Publ
     }
     queue.end()
   } catch (error) {
-    const reason = error instanceof MillraceError ? `line ${String(line)}: ${error.message}` : String(error)
-    queue.end(new InputError(reason, { cause: error }))
+    queue.end(
+      error instanceof MillraceError
+        ? new InputError(`line ${String(line)}: ${error.message}`, { cause: error })
+        : new UnreadableInputError(`cannot read the input: ${String(error)}`, { cause: error }),
+    )
   }
 }
 

@@ -9,6 +9,10 @@ const DRAINED_BYTES = 32 * 1024 * 1024
 const UPGRADE_REQUIRED = 426
 const UPGRADE_HINT: readonly string[] = ['upgrade', 'websocket', 'sec-websocket-version', '13']
 
+const UNAVAILABLE = 503
+/** Seconds: a restart, or the time in which the store looks whether the disk takes writes again. */
+const RETRY_HINT: readonly string[] = ['retry-after', '1']
+
 const NO_HEADERS: readonly string[] = []
 
 /** One request over HTTP and its answer. */
@@ -63,13 +67,17 @@ export function sendError(
     response.destroy()
   } else {
     const { status, code, message } = toErrorReply(error)
-    // HTTP/2 knows no upgrades and forbids their headers.
-    const isHinted = status === UPGRADE_REQUIRED && request.httpVersionMajor === 1
-    const all = isHinted ? [...headers, ...UPGRADE_HINT] : headers
-    sendJson(response, status, JSON.stringify({ code, message }), all)
+    sendJson(response, status, JSON.stringify({ code, message }), [...headers, ...hintsOf(status, request)])
     drain(request)
   }
   return isInternal(error)
+}
+
+/** Headers that say what the client can do about an error. */
+function hintsOf(status: number, { httpVersionMajor }: IncomingMessage): readonly string[] {
+  if (status === UNAVAILABLE) return RETRY_HINT
+  // HTTP/2 knows no upgrades and forbids their headers.
+  return status === UPGRADE_REQUIRED && httpVersionMajor === 1 ? UPGRADE_HINT : NO_HEADERS
 }
 
 /** Throws away what is left of the body; cuts the connection when that is too much. */

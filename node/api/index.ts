@@ -9,11 +9,9 @@ export type {
   BlobContent,
   BlobEntry,
   Blobs,
-  ExplainedRoute,
   ExplainRequest,
   Health,
   ListenAddress,
-  RouteQuestion,
 } from './options.js'
 export { openTokenKeys, renewTokenKeys } from './token-keys.js'
 export { SignedTokens } from './tokens.js'

@@ -126,6 +126,26 @@ t.test('every number with a unit in range is read exactly', async () => {
   )
 })
 
+t.test('what only queries may hold is named in a route, also where it does not parse', async (t) => {
+  const cases: [string, string, RegExp, RegExp?][] = [
+    [`'a' & isLocal`, '3:21', /^isLocal cannot be used in a route$/],
+    [`'a' & key < 5`, '3:21', /^key cannot be used in a route$/],
+    [`'from' & KEY < 5/abc`, '3:24', /^KEY cannot be used in a route$/],
+    [`'a' & from(2020-01-01)`, '3:21', /^from cannot be used in a route$/],
+    [`'a' & to(2020-01-01T00:00:00Z)`, '3:21', /cannot be used in a route$/],
+    [`'a' & 5/abc`, '3:21', /^an event id cannot be used in a route$/],
+    [`FROM 'a'`, '3:15', /^a route holds what follows FROM$/, /^leave FROM out$/],
+    [`sensor:7`, '3:15', /^expected "\(", "allEvents", "appId\(" or tag$/, /quotes: "'sensor:7'"$/],
+    [`'a' FILTER true`, '3:19', /^expected end of text$/],
+  ]
+  for (const [from, place, reason, mend = /./] of cases) {
+    const { problems } = check(`eventRouting:\n  routes:\n    - {from: "${from}", into: x}\n`)
+    t.equal(problems.length, 1, from)
+    const [{ line, column, ...rest } = { line: 0, column: 0 }] = problems
+    t.match({ at: `${String(line)}:${String(column)}`, ...rest }, { at: place, reason, mend }, from)
+  }
+})
+
 t.test('a stream needs a value, a proper name, and is not default', async (t) => {
   const streams = (text: string): string =>
     `eventRouting:\n  routes: [{from: "'a'", into: default}]\n  streams:\n    ${text}\n`

@@ -16,6 +16,7 @@ import fc from 'fast-check'
 import { AqlSyntaxError } from '../../aql/index.js'
 import { systemClock } from '../../core/index.js'
 import { openTokenKeys, renewTokenKeys, SignedTokens } from '../../node/api/index.js'
+import { StoreFullError, StoreIoError, StoreReadOnlyError } from '../../storage/index.js'
 import { NOTHING_EXPLAINED, startApi, TEST_KEY, type ApiNode } from './support/api-node.js'
 import { OpenApi } from '../support/open-api.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
@@ -428,6 +429,21 @@ t.test('bodies beyond the limit are refused while they come in', async (t) => {
   endless.destroy()
   t.equal((await post(node, PUBLISH, '{"data":[]}')).status, 200)
   t.equal(node.api.memoryBytes, 0)
+})
+
+t.test('a store that takes no events answers 503 with the reason, and says when to try again', async (t) => {
+  const node = await startApi(t)
+  const body = '{"data":[{"tags":[],"payload":1}]}'
+  for (const error of [new StoreFullError('no room'), new StoreIoError('broken'), new StoreReadOnlyError('damaged')]) {
+    const gate = Promise.reject<void>(error)
+    gate.catch(() => undefined)
+    node.events.gate = gate
+    const reply = await post(node, PUBLISH, body)
+    t.same(errorOf(reply), [503, 'ERR_SERVICE_OVERLOADED', `Service overloaded. ${error.message}`])
+    t.equal(reply.headers['retry-after'], '1')
+  }
+  node.events.gate = undefined
+  t.equal((await post(node, PUBLISH, body)).status, 200)
 })
 
 t.test('a body that stops coming in is given up', async (t) => {

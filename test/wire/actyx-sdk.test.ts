@@ -68,6 +68,22 @@ t.test('publishing tells stream, offset, lamport and app of each event', async (
   t.same(await actyx.present(), present)
 })
 
+t.test('3000 publishes at once share commits and keep their order', async (t) => {
+  const commits = async (): Promise<number> => {
+    const text = await (await fetch(`${daemon.url}/metrics`)).text()
+    return Number(/^millrace_commits_total (.*)$/m.exec(text)?.[1])
+  }
+  const before = await commits()
+  const readings = Array.from({ length: 3000 }, (_, value) => reading('at-once', 'a', value))
+  const published = await Promise.all(readings.map((event) => actyx.publish(event)))
+  t.same(
+    published.map(({ offset }) => offset),
+    Array.from({ length: 3000 }, (_, index) => (published[0]?.offset ?? 0) + index),
+  )
+  const taken = (await commits()) - before
+  t.ok(taken > 0 && taken < 1500, `${String(taken)} commits`)
+})
+
 t.test('queries of every kind give the same events', async (t) => {
   const before = await actyx.present()
   await actyx.publish(

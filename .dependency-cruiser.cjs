@@ -11,12 +11,12 @@ const arrows = {
   cli: ['core', 'config', 'client', 'node'],
 }
 
-/** Packages that one folder alone may see. */
+/** Packages that only some folders may see. */
 const owners = {
   peggy: 'aql',
   'classic-level': 'storage',
   yaml: 'config',
-  ws: 'node',
+  ws: 'node|client',
 }
 
 const folders = Object.keys(arrows)
@@ -62,9 +62,9 @@ module.exports = {
       to: { path: '^$1/index\\.ts$' },
     },
     ...Object.entries(owners).map(([name, folder]) => ({
-      name: `only-${folder}-sees-${name}`,
+      name: `only-${folder.replace('|', '-and-')}-sees-${name}`,
       severity: 'error',
-      from: { path: product, pathNot: `^${folder}/` },
+      from: { path: product, pathNot: `^(${folder})/` },
       to: { path: `(^|/)node_modules/(@types/)?${name}/` },
     })),
     {

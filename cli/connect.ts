@@ -1,5 +1,5 @@
 import { Client } from '../client/index.js'
-import { nodeTransport, type NodeAddress } from '../client/node.js'
+import { nodeTransport, openPublishChannel, type NodeAddress, type PublishChannel } from '../client/node.js'
 import type { Call, Options } from './command.js'
 import { SETTINGS_OPTIONS, settingsOf } from './settings-options.js'
 import { UsageError } from './usage-error.js'
@@ -21,21 +21,26 @@ export const CONNECT_OPTIONS: Options = {
 /** The app that the command line speaks as unless told otherwise; its events need no permission. */
 export const OWN_APP = 'com.example.millrace'
 
-/** A client for the node that the flags name: `--node`, `--socket`, else the socket of the configuration. */
-function connectAs(call: Call, appId: string): Client {
-  const manifest = { appId, displayName: 'millrace command line', version: packageVersion() }
-  return new Client(nodeTransport(addressOf(call)), manifest)
-}
-
 /**
- * Runs `work` with a client and closes it.
+ * Runs `work` with a client for the node that the flags name (`--node`, `--socket`, else the socket of the
+ * configuration) and closes it. `openChannel` opens a second connection, for publishing.
  *
  * @param appId the app to speak as, where it is not that of the flags
  */
-export async function withClient<T>(call: Call, work: (client: Client) => Promise<T>, appId?: string): Promise<T> {
-  const client = connectAs(call, appId ?? call.text('app') ?? OWN_APP)
+export async function withClient<T>(
+  call: Call,
+  work: (client: Client, openChannel: () => Promise<PublishChannel>) => Promise<T>,
+  appId?: string,
+): Promise<T> {
+  const address = addressOf(call)
+  const client = new Client(nodeTransport(address), {
+    appId: appId ?? call.text('app') ?? OWN_APP,
+    displayName: 'millrace command line',
+    version: packageVersion(),
+  })
+  const openChannel = async (): Promise<PublishChannel> => openPublishChannel(address, await client.token())
   try {
-    return await work(client)
+    return await work(client, openChannel)
   } finally {
     client.close()
   }

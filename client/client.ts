@@ -99,6 +99,11 @@ export class Client {
     return (await this.#askJson('POST', '/api/millrace/v1/route', body, signal)) as RouteReport
   }
 
+  /** The token that requests carry, for what asks beside this client. */
+  token(signal?: AbortSignal): Promise<string> {
+    return this.#authorised(signal)
+  }
+
   close(): void {
     this.#transport.close()
   }

@@ -1,7 +1,11 @@
 import { Agent, request as sendHttp, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { AbortedError } from '../core/index.js'
 import { NodeUnreachableError } from './errors.js'
+import { PublishChannel } from './publish-channel.js'
 import type { Transport, TransportRequest, TransportResponse } from './transport.js'
+
+export type { PublishChannel }
 
 /** Where a node is: the path of its Unix socket, or its URL. */
 export type NodeAddress = { readonly socketPath: string } | { readonly url: string }
@@ -18,6 +22,23 @@ export function nodeTransport(address: NodeAddress): Transport {
       agent.destroy()
     },
   }
+}
+
+/** Milliseconds in which a WebSocket must be open. */
+const OPEN_MS = 10_000
+
+/** Opens a WebSocket for publishing; `token` is that of a {@link Client} for the node. @throws NodeUnreachableError */
+export async function openPublishChannel(address: NodeAddress, token: string): Promise<PublishChannel> {
+  // Loaded only here: most callers need no WebSocket.
+  const { WebSocket } = await import('ws')
+  const isUrl = 'url' in address
+  const base = isUrl ? address.url.replace(/^http/i, 'ws').replace(/\/+$/, '') : 'ws://localhost'
+  const socket = new WebSocket(`${base}/api/v2/events?${encodeURIComponent(token)}`, {
+    perMessageDeflate: false,
+    handshakeTimeout: OPEN_MS,
+    ...(isUrl ? {} : { createConnection: () => connect(address.socketPath) }),
+  })
+  return PublishChannel.open(socket, isUrl ? address.url : address.socketPath)
 }
 
 interface Place {

@@ -107,9 +107,10 @@ async function publishMany(call: Call, file: string, builder: BuilderOptions): P
   const retryMs = numberOf(call, 'retry', 30, 0, 86_400) * 1000
   const input = file === '-' ? stdin : await openInput(file)
   const meter = new Meter(call)
-  const totals = await withClient(call, (client) =>
+  const totals = await withClient(call, (client, openChannel) =>
     publishLines({
       client,
+      openChannel,
       input,
       builder,
       batch,

@@ -1,27 +1,20 @@
 import { performance } from 'node:perf_hooks'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { NodeUnreachableError, RequestRefusedError, splitLineBytes, type Client } from '../../client/index.js'
+import { splitLineBytes } from '../../client/index.js'
 import { MillraceError } from '../../core/index.js'
+import { BatchSender, type Batch, type BatchSenderOptions } from './batch-sender.js'
 import { buildEvent, type BuilderOptions } from './event-builder.js'
-import { InputError, LineQueue, UnreadableInputError, type QueuedEvent } from './line-queue.js'
+import { InputError, LineQueue, UnreadableInputError } from './line-queue.js'
 import type { Progress } from './resume-file.js'
 
-export interface PublishLinesOptions {
-  readonly client: Client
+export interface PublishLinesOptions extends Omit<BatchSenderOptions, 'onFailure'> {
   readonly input: AsyncIterable<Uint8Array>
   readonly builder: BuilderOptions
   /** Events per request. */
   readonly batch: number
-  /** How long to go on trying when the node does not answer, milliseconds. */
-  readonly retryMs: number
   /** Where an earlier call ended. */
   readonly from: Progress
-  /** Ends after the request under way. */
-  readonly signal: AbortSignal
-  /** Called before a request is sent and after it is acknowledged; the next step waits for it. */
+  /** Called before a request is sent, which waits for it, and after it is acknowledged; never twice at a time. */
   readonly remember: (progress: Progress) => Promise<void>
-  /** Lines are sent again although they may have been stored. */
-  readonly onSentAgain: (firstLine: number, lastLine: number) => Promise<void>
   readonly onAcknowledged: (totals: Totals) => void
 }
 
@@ -35,10 +28,7 @@ export interface Totals {
 /** UTF-16 units per request. */
 const MOST_TEXT = 4 * 1024 * 1024
 
-const FIRST_PAUSE_MS = 100
-const LONGEST_PAUSE_MS = 2_000
-
-/** Publishes the events of a line-wise input in order, one request at a time. */
+/** Publishes the events of a line-wise input in order. */
 export async function publishLines(options: PublishLinesOptions): Promise<Totals> {
   const { from, signal } = options
   const started = performance.now()
@@ -48,34 +38,81 @@ export async function publishLines(options: PublishLinesOptions): Promise<Totals
   }
   signal.addEventListener('abort', stop, { once: true })
   const reading = readInto(queue, options)
-  let progress = from
+  const record = new ProgressRecord(from, options.remember)
+  const sender = new BatchSender({
+    ...options,
+    onFailure: (error) => {
+      queue.end(error)
+    },
+  })
   let events = 0
   const totals = (): Totals => ({
     events,
-    lines: progress.acknowledgedLines,
+    lines: record.progress.acknowledgedLines,
     seconds: (performance.now() - started) / 1000,
   })
   try {
-    for (;;) {
-      const taken = signal.aborted ? [] : await queue.take(options.batch, MOST_TEXT)
-      const lastLine = taken.at(-1)?.line
-      if (lastLine === undefined) break
-      const firstLine = taken[0]?.line ?? lastLine
-      if (events === 0 && firstLine <= from.sentLines) await options.onSentAgain(firstLine, from.sentLines)
-      progress = { ...progress, sentLines: Math.max(lastLine, progress.sentLines) }
-      await options.remember(progress)
-      await sendUntilAcknowledged(taken, options)
-      progress = { ...progress, acknowledgedLines: lastLine }
-      await options.remember(progress)
-      events += taken.length
-      options.onAcknowledged(totals())
+    for (let isFirst = true; ; isFirst = false) {
+      const taken = signal.aborted ? [] : await takeFrom(queue, options.batch, sender)
+      const [firstLine, lastLine] = [taken[0]?.line, taken.at(-1)?.line]
+      if (firstLine === undefined || lastLine === undefined) break
+      if (isFirst && firstLine <= from.sentLines) await options.onSentAgain(firstLine, from.sentLines)
+      await record.sent(lastLine)
+      await sender.send(taken, async () => {
+        events += taken.length
+        await record.acknowledged(lastLine)
+        options.onAcknowledged(totals())
+      })
     }
+    await sender.drain()
   } finally {
     signal.removeEventListener('abort', stop)
     queue.end()
+    sender.close()
   }
   if (!signal.aborted) await reading
   return totals()
+}
+
+/** What is under way when the input ends with an error is waited for; its own failure comes first. */
+async function takeFrom(queue: LineQueue, most: number, sender: BatchSender): Promise<Batch> {
+  try {
+    return await queue.take(most, MOST_TEXT)
+  } catch (error) {
+    await sender.drain()
+    throw error
+  }
+}
+
+/** The progress, and the memory of it: changes that come while it is being written are written together. */
+class ProgressRecord {
+  progress: Progress
+  readonly #remember: (progress: Progress) => Promise<void>
+  #writing: Promise<void> = Promise.resolve()
+  #next: Promise<void> | undefined
+
+  constructor(from: Progress, remember: (progress: Progress) => Promise<void>) {
+    this.progress = from
+    this.#remember = remember
+  }
+
+  sent(line: number): Promise<void> {
+    this.progress = { ...this.progress, sentLines: Math.max(line, this.progress.sentLines) }
+    return this.#write()
+  }
+
+  acknowledged(line: number): Promise<void> {
+    this.progress = { ...this.progress, acknowledgedLines: line }
+    return this.#write()
+  }
+
+  #write(): Promise<void> {
+    this.#next ??= this.#writing = this.#writing.then(() => {
+      this.#next = undefined
+      return this.#remember(this.progress)
+    })
+    return this.#next
+  }
 }
 
 /** Reads, checks and queues; its failure comes out of the queue behind the good lines before it. */
@@ -101,40 +138,4 @@ async function readInto(queue: LineQueue, { input, builder, from, signal }: Publ
 
 function isBlank(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d)
-}
-
-async function sendUntilAcknowledged(taken: readonly QueuedEvent[], options: PublishLinesOptions): Promise<void> {
-  const { client, retryMs, signal, onSentAgain } = options
-  const giveUpAt = performance.now() + retryMs
-  const texts = taken.map(({ text }) => text)
-  const first = taken[0]?.line ?? 0
-  const last = taken.at(-1)?.line ?? 0
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-    try {
-      await client.publish(texts)
-      return
-    } catch (error) {
-      const mayRetry = isPassing(error) && !signal.aborted && performance.now() + pause < giveUpAt
-      if (!mayRetry) throw placed(error, first, last)
-      await sleep(pause)
-      const isUnknown = error instanceof NodeUnreachableError && !error.neverSent
-      if (isUnknown) await onSentAgain(first, last)
-    }
-  }
-}
-
-/** Whether trying again may help. */
-function isPassing(error: unknown): boolean {
-  return error instanceof NodeUnreachableError || (error instanceof RequestRefusedError && error.status === 503)
-}
-
-/** Says which lines an error is about: of refused ones none was stored, of unanswered ones nobody knows. */
-function placed(error: unknown, first: number, last: number): unknown {
-  const lines = first === last ? `line ${String(first)}` : `lines ${String(first)} to ${String(last)}`
-  if (error instanceof RequestRefusedError) {
-    return new RequestRefusedError(error.status, error.wireCode, `${lines}: ${error.message}`)
-  }
-  if (!(error instanceof NodeUnreachableError)) return error
-  const fate = error.neverSent ? 'not sent' : 'sent, but whether they were stored is not known'
-  return new NodeUnreachableError(`${error.message}; ${lines}: ${fate}`, { cause: error, neverSent: error.neverSent })
 }

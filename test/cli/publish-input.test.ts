@@ -100,6 +100,7 @@ function options(
     again,
     remembered,
     client: fakeClient([]).client,
+    openChannel: () => Promise.reject(new NodeUnreachableError('no WebSocket', { neverSent: true })),
     input: linesOf(10),
     builder: { tags: [], templates: [], isEnvelope: false },
     batch: 4,
@@ -166,17 +167,113 @@ t.test('a bad line ends it after the good ones before it', async (t) => {
   t.same(numbers(stored), [1, 2])
 })
 
-t.test('a signal ends it after the request under way', async (t) => {
+t.test('a signal ends it after the requests under way', async (t) => {
   const stop = new AbortController()
   const { stored, client } = fakeClient([])
   const onAcknowledged = ({ events }: { events: number }): void => {
     if (events === 2) stop.abort()
   }
-  t.match(await publishLines(options({ client, signal: stop.signal, batch: 1, onAcknowledged })), {
-    events: 2,
-    lines: 2,
-  })
-  t.same(numbers(stored), [1, 2])
+  const { events, lines } = await publishLines(options({ client, signal: stop.signal, batch: 1, onAcknowledged }))
+  t.ok(events >= 2 && events < 10, String(events))
+  t.equal(lines, events)
+  t.same(
+    numbers(stored),
+    Array.from({ length: events }, (_, at) => at + 1),
+  )
+})
+
+/** A connection on which requests are answered at the word of the test. */
+function heldChannel(stored: string[]) {
+  const held: { readonly events: readonly string[]; readonly answer: (error?: Error) => void }[] = []
+  const publish = (events: readonly string[]): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const answer = (error?: Error): void => {
+        if (error === undefined) {
+          stored.push(...events)
+          resolve()
+        } else reject(error)
+      }
+      held.push({ events, answer })
+    })
+  return { held, openChannel: () => Promise.resolve({ publish, close: () => undefined }) }
+}
+
+t.test(
+  'a bounded number of requests is under way, acknowledged in order whatever the order of the answers',
+  async (t) => {
+    const { stored, client } = fakeClient([])
+    const { held, openChannel } = heldChannel(stored)
+    const given = options({ client, openChannel, batch: 1 })
+    const publishing = publishLines(given)
+    const until = async (count: number): Promise<void> => {
+      while (held.length < count) await new Promise(setImmediate)
+    }
+    const settle = async (): Promise<void> => {
+      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+    }
+    await until(3)
+    await settle()
+    t.ok(held.length <= 4, 'what is under way is bounded')
+    t.same(numbers(held.flatMap(({ events }) => events)).slice(0, 3), [2, 3, 4])
+    for (const { answer } of held.slice(1)) answer()
+    await settle()
+    t.equal(given.remembered.at(-1)?.acknowledgedLines, 1, 'a gap is not passed over')
+    held[0]?.answer()
+    for (let next = held.length; next < 9; next++) {
+      await until(next + 1)
+      held[next]?.answer()
+    }
+    t.match(await publishing, { events: 10, lines: 10 })
+    t.same(given.again, [])
+    t.same(given.remembered.at(-1), { source: 's', acknowledgedLines: 10, sentLines: 10 })
+  },
+)
+
+t.test('whatever becomes of requests, every line is stored, and none twice without a word', async (t) => {
+  const outcome = fc.constantFrom<Outcome>('ok', 'ok', 'ok', 'lost', 'busy', 'stored-but-lost')
+  await fc.assert(
+    fc.asyncProperty(fc.array(outcome, { maxLength: 12 }), fc.integer({ min: 1, max: 3 }), async (outcomes, batch) => {
+      const { stored, client } = fakeClient([])
+      const channel = fakeClient(outcomes)
+      const openChannel = () =>
+        Promise.resolve({
+          publish: async (events: readonly string[]) => {
+            try {
+              await channel.client.publish(events)
+            } finally {
+              stored.push(...channel.stored.splice(0))
+            }
+          },
+          close: () => undefined,
+        })
+      const given = options({ client, openChannel, batch })
+      const { events } = await publishLines(given)
+      const times = Array.from({ length: 10 }, (_, at) => numbers(stored).filter((line) => line === at + 1).length)
+      const announced = times.map((_, at) => given.again.some((range) => isWithin(range, at + 1)))
+      const isTold = times.every((count, at) => count === 1 || (count === 2 && announced[at] === true))
+      const acknowledged = given.remembered.map(({ acknowledgedLines }) => acknowledgedLines)
+      const rises = acknowledged.every((line, at) => line >= (acknowledged[at - 1] ?? 0))
+      return events === 10 && isTold && rises && acknowledged.at(-1) === 10
+    }),
+    { numRuns: 200 },
+  )
+  t.pass()
+})
+
+function isWithin(range: string, line: number): boolean {
+  const [first, last] = range.split('-').map(Number)
+  return first !== undefined && last !== undefined && line >= first && line <= last
+}
+
+t.test('a refusal of one request waits for those beside it, and names its lines', async (t) => {
+  const { stored, client } = fakeClient(['ok', 'refused'])
+  const { held, openChannel } = heldChannel(stored)
+  const publishing = publishLines(options({ client, openChannel, batch: 1, input: linesOf(3) }))
+  while (held.length < 2) await new Promise(setImmediate)
+  held[0]?.answer(new RequestRefusedError(400, 'ERR_BAD_REQUEST', 'no'))
+  held[1]?.answer()
+  await t.rejects(publishing, { code: 'ERR_REQUEST_REFUSED', message: 'line 2: no' })
+  t.same(numbers(stored), [1, 3])
 })
 
 t.test('the queue hands everything on, in order, within its bounds', async (t) => {

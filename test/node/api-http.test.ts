@@ -435,7 +435,7 @@ t.test('a store that takes no events answers 503 with the reason, and says when 
   const node = await startApi(t)
   const body = '{"data":[{"tags":[],"payload":1}]}'
   for (const error of [new StoreFullError('no room'), new StoreIoError('broken'), new StoreReadOnlyError('damaged')]) {
-    const gate = Promise.reject<void>(error)
+    const gate: Promise<undefined> = Promise.reject(error)
     gate.catch(() => undefined)
     node.events.gate = gate
     const reply = await post(node, PUBLISH, body)

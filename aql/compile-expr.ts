@@ -127,11 +127,12 @@ export class ExprCompiler {
   #scanned(path: readonly PathStep[], walked: Evaluate): Evaluate {
     const { paths } = this.#scope
     const slot = paths.add(path)
-    const notThere = notFoundIn(renderPath(path.slice(0, -1)), path[path.length - 1] ?? '')
+    let notThere: Failure | undefined
     return (scope) => {
       const { input } = scope
       if (input?.kind !== 'json') return walked(scope)
-      return paths.read(slot, input.data, input.meta) ?? notThere
+      const found = paths.read(slot, input.data, input.meta)
+      return found ?? (notThere ??= notFoundIn(renderPath(path.slice(0, -1)), path[path.length - 1] ?? ''))
     }
   }
 

@@ -220,13 +220,24 @@ export function readElements(slice: JsonSlice, meta: Meta | undefined, max: numb
 /** A step of a path that is known when the query is compiled. */
 export type PathStep = string | number
 
+/** More names at one place than this are looked up by a map, whose keys have to be decoded first. */
+const COMPARED_NAMES = 8
+
+/** A place of the text that some path goes through or ends at. */
 interface PathNode {
-  /** Where the place of the value is put down, or -1. */
-  slot: number
+  readonly parent: PathNode | undefined
+  /** The first names, to be compared as bytes; none when nothing has a name here. */
   readonly names: { readonly name: string; readonly bytes: Uint8Array; readonly node: PathNode }[]
-  readonly elements: Map<number, PathNode>
+  byName: Map<string, PathNode> | undefined
+  elements: Map<number, PathNode> | undefined
   /** The greatest position in `elements`, or -1. */
   lastElement: number
+  /** Of the value that was found last. */
+  start: number
+  end: number
+  /** Number of the visit that found it, and of the visit to the parent in which that was. */
+  visit: number
+  visitOfParent: number
 }
 
 /**
@@ -234,10 +245,10 @@ interface PathNode {
  * fields of a payload touches each byte once.
  */
 export class PathScanner {
-  readonly #root: PathNode = newNode()
+  readonly #root = newNode(undefined)
   readonly #slots = new Map<string, number>()
-  /** Start and end of the value of each slot, interleaved; start -1 when there is none. */
-  #places = new Int32Array(0)
+  readonly #nodes: PathNode[] = []
+  #visits = 0
   #scanned: JsonSlice | undefined
 
   /** @returns the slot of the path */
@@ -245,39 +256,34 @@ export class PathScanner {
     const key = JSON.stringify(path)
     const known = this.#slots.get(key)
     if (known !== undefined) return known
-    const slot = this.#slots.size
-    this.#slots.set(key, slot)
     let node = this.#root
     for (const step of path) node = childOf(node, step)
-    node.slot = slot
-    this.#places = new Int32Array(this.#slots.size * 2)
+    const slot = this.#nodes.push(node) - 1
+    this.#slots.set(key, slot)
     this.#scanned = undefined
     return slot
   }
 
   /** The value at the path of a slot. A slice is scanned once for all slots, as long as no other comes between. */
   read(slot: number, slice: JsonSlice, meta: Meta | undefined): Value | undefined {
-    if (this.#scanned !== slice) this.#scan(slice)
-    const start = this.#places[slot * 2] ?? -1
-    return start < 0 ? undefined : readValue(slice.bytes, start, this.#places[slot * 2 + 1] ?? -1, meta)
-  }
-
-  #scan(slice: JsonSlice): void {
-    this.#places.fill(-1)
-    this.#walk(this.#root, slice.bytes, slice.start, slice.end)
-    this.#scanned = slice
+    if (this.#scanned !== slice) {
+      this.#walk(this.#root, slice.bytes, slice.start, slice.end)
+      this.#scanned = slice
+    }
+    const node = this.#nodes[slot]
+    return node === undefined || !isFound(node) ? undefined : readValue(slice.bytes, node.start, node.end, meta)
   }
 
   /** @returns the end of the value at `start` */
   #walk(node: PathNode, bytes: Uint8Array, start: number, knownEnd?: number): number {
+    node.visit = ++this.#visits
+    node.visitOfParent = node.parent?.visit ?? 0
     let end: number
     if (bytes[start] === OPEN_OBJECT && node.names.length > 0) end = this.#walkObject(node, bytes, start)
     else if (bytes[start] === OPEN_ARRAY && node.lastElement >= 0) end = this.#walkArray(node, bytes, start)
     else end = knownEnd ?? skipValue(bytes, start)
-    if (node.slot >= 0) {
-      this.#places[node.slot * 2] = start
-      this.#places[node.slot * 2 + 1] = end
-    }
+    node.start = start
+    node.end = end
     return end
   }
 
@@ -286,11 +292,7 @@ export class PathScanner {
     while (bytes[at] === QUOTE) {
       const keyEnd = skipString(bytes, at)
       const child = findName(node, bytes, at, keyEnd)
-      if (child === undefined) at = skipValue(bytes, keyEnd + 1) + 1
-      else {
-        this.#forget(child)
-        at = this.#walk(child, bytes, keyEnd + 1) + 1
-      }
+      at = (child === undefined ? skipValue(bytes, keyEnd + 1) : this.#walk(child, bytes, keyEnd + 1)) + 1
     }
     // Behind the brace: each member moved `at` over what follows it, and an empty object has not moved at all.
     return at === start + 1 ? at + 1 : at
@@ -300,43 +302,54 @@ export class PathScanner {
     let at = start + 1
     if (bytes[at] === CLOSE_ARRAY) return at + 1
     for (let nth = 0; ; nth++) {
-      const child = nth <= node.lastElement ? node.elements.get(nth) : undefined
+      const child = nth <= node.lastElement ? node.elements?.get(nth) : undefined
       at = child === undefined ? skipValue(bytes, at) : this.#walk(child, bytes, at)
       if (bytes[at] !== COMMA) return at + 1
       at++
     }
   }
-
-  /** A repeated name hides everything found under the earlier one. */
-  #forget(node: PathNode): void {
-    if (node.slot >= 0) this.#places[node.slot * 2] = -1
-    for (const { node: child } of node.names) this.#forget(child)
-    for (const child of node.elements.values()) this.#forget(child)
-  }
 }
 
-function newNode(): PathNode {
-  return { slot: -1, names: [], elements: new Map(), lastElement: -1 }
+/** A repeated name hides all that was found under the earlier one: every place has to be of the last visit above it. */
+function isFound(node: PathNode): boolean {
+  for (let at = node; at.parent !== undefined; at = at.parent) if (at.visitOfParent !== at.parent.visit) return false
+  return true
+}
+
+function newNode(parent: PathNode | undefined): PathNode {
+  return {
+    parent,
+    names: [],
+    byName: undefined,
+    elements: undefined,
+    lastElement: -1,
+    start: 0,
+    end: 0,
+    visit: 0,
+    visitOfParent: -1,
+  }
 }
 
 function childOf(node: PathNode, step: PathStep): PathNode {
+  const known = typeof step === 'number' ? node.elements?.get(step) : node.byName?.get(step)
+  if (known !== undefined) return known
+  const child = newNode(node)
   if (typeof step === 'number') {
-    const known = node.elements.get(step)
-    if (known !== undefined) return known
-    const child = newNode()
+    node.elements ??= new Map()
     node.elements.set(step, child)
     node.lastElement = Math.max(node.lastElement, step)
-    return child
+  } else {
+    node.byName ??= new Map()
+    node.byName.set(step, child)
+    if (node.names.length < COMPARED_NAMES) node.names.push({ name: step, bytes: Buffer.from(step), node: child })
   }
-  const known = node.names.find(({ name }) => name === step)
-  if (known !== undefined) return known.node
-  const child = newNode()
-  node.names.push({ name: step, bytes: Buffer.from(step), node: child })
   return child
 }
 
 function findName(node: PathNode, bytes: Uint8Array, start: number, end: number): PathNode | undefined {
-  for (const candidate of node.names) {
+  const { byName, names } = node
+  if (byName !== undefined && byName.size > COMPARED_NAMES) return byName.get(readString(bytes, start, end))
+  for (const candidate of names) {
     if (isKey(bytes, start, end, candidate.bytes, candidate.name)) return candidate.node
   }
   return undefined

@@ -218,3 +218,15 @@ t.test('a query can be ended while a long row is written', async (t) => {
     { complete: false },
   )
 })
+
+t.test('as many paths as a text can hold are found in one pass', async (t) => {
+  const count = 15_000
+  const payload = `{${Array.from({ length: count }, (_, nth) => `"a${String(nth)}":{"b":${String(nth)}}`).join()}}`
+  const query = `FROM 'a' SELECT [${Array.from({ length: count }, (_, nth) => `_.a${String(nth)}.b`).join()}]`
+  t.same(await values(query, eventsOf([[['a'], payload]])), [
+    JSON.stringify(Array.from({ length: count }, (_, nth) => nth)),
+  ])
+  const repeated = `{${'"a":{},'.repeat(100_000)}"a":{"b1":7}}`
+  const names = Array.from({ length: 1000 }, (_, nth) => `(_.a.b${String(nth)} ?? 0)`).join(' + ')
+  t.same(await values(`FROM 'a' SELECT ${names}`, eventsOf([[['a'], repeated]])), ['7'])
+})

@@ -243,6 +243,33 @@ t.test('scanning finds what parsing finds', async () => {
   )
 })
 
+t.test('scanning for many names finds what reading them one by one finds', async (t) => {
+  const members = fc.array(
+    fc.tuple(fc.integer({ min: 0, max: 15 }), fc.oneof(fc.nat(9).map(String), fc.constantFrom('{}', '[]'))),
+    { maxLength: 30 },
+  )
+  const written = (list: [number, string][], escape: boolean) =>
+    list.map(([nth, value]) => `"${escape ? '\\u006e' : 'n'}${String(nth)}":${value}`).join()
+  fc.assert(
+    fc.property(fc.array(members, { minLength: 1, maxLength: 4 }), fc.integer({ min: 1, max: 16 }), (parts, count) => {
+      // The same name several times at two levels: only what the last one holds is there.
+      const text = `{${parts.map((part, nth) => `"o":{${written(part, nth % 2 === 1)}}`).join()}}`
+      const bytes = Buffer.from(text)
+      const scanner = new PathScanner()
+      const slots = Array.from({ length: count }, (_, nth) => scanner.add(['o', `n${String(nth)}`]))
+      for (let round = 0; round < 2; round++) {
+        const slice = { bytes, start: 0, end: bytes.length }
+        for (const [nth, slot] of slots.entries()) {
+          const wanted = parts.at(-1)?.findLast(([name]) => name === nth)?.[1]
+          const got = scanner.read(slot, slice, undefined)
+          t.equal(got === undefined ? undefined : jsonText(got), wanted)
+        }
+      }
+    }),
+    { numRuns: 100 },
+  )
+})
+
 t.test('numbers of a payload are read to the last bit', async () => {
   const digits = fc.stringMatching(/^-?(0|[1-9]\d{0,22})(\.\d{1,20})?([eE][-+]?\d{1,2})?$/)
   fc.assert(

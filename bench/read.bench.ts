@@ -1,6 +1,7 @@
 import { execFileSync, fork } from 'node:child_process'
 import { readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { residentBytes } from '../test/support/node-process.js'
 import { attempt, type Bench, type BenchContext } from './context.js'
@@ -10,6 +11,11 @@ import type { Peer, Session } from './peer.js'
 import { MillraceSession } from './peers/millrace.js'
 
 const SCANS = 4
+
+/** How long the size of a directory must stay the same before it is measured, and how long that is waited for; milliseconds. */
+const SETTLED_MS = 4_000
+const SETTLE_AT_MOST_MS = 30_000
+const POLL_MS = 250
 
 /** Everything that needs a filled store: load once, then read it, weigh it, restart it. */
 export const bench: Bench = {
@@ -38,6 +44,7 @@ async function measurePeer(context: BenchContext, peer: Peer): Promise<void> {
   try {
     const loadMs = await time(() => publishCount(session, { size: 1000, clients: 8 }, context.events))
     report('load', 'ev/s', 'higher', [(context.events / loadMs) * 1000])
+    await diskSettled(directory)
     await session.stop()
     const reserve = reserveBytes(directory)
     const note = reserve === 0 ? undefined : `${(reserve / context.events).toFixed(1)} of it reserve for a full disk`
@@ -152,6 +159,21 @@ function reserveBytes(directory: string): number {
     (name) => basename(name) === 'reserve',
   )
   return file === undefined ? 0 : statSync(join(directory, file)).size
+}
+
+/** Waits until the size of a directory has not changed for a while: what a system tidies up after a burst is done. */
+async function diskSettled(directory: string): Promise<void> {
+  const deadline = performance.now() + SETTLE_AT_MOST_MS
+  let bytes = -1
+  let since = performance.now()
+  while (performance.now() < deadline && performance.now() - since < SETTLED_MS) {
+    const now = diskBytes(directory)
+    if (now !== bytes) {
+      bytes = now
+      since = performance.now()
+    }
+    await delay(POLL_MS)
+  }
 }
 
 function diskBytes(directory: string): number {

@@ -18,7 +18,7 @@ export const publish: Command = {
   summary: 'Publish one event, or those of an NDJSON file or stdin',
   usage: '[FLAGS] [-t TAG …] PAYLOAD | [FLAGS] -f FILE | [FLAGS] < FILE',
   details: [
-    'PAYLOAD is JSON. In a file each line is the payload of an event, or with --envelope {"tags":[…],"payload":…}.',
+    'PAYLOAD is JSON, or - for lines from stdin. In a file each line is the payload of an event, or with --envelope {"tags":[…],"payload":…}.',
     '--tags-from takes field names (carrier,plane.type give carrier:AA and plane.type:737) or a template with fields',
     'in braces; fields that are missing give no tag, lists one for each element.',
     'With --resume the progress is kept in a file: the same call goes on after the last acknowledged line. Lines that',
@@ -48,8 +48,10 @@ export const publish: Command = {
 const READ_BYTES = 256 * 1024
 
 async function runPublish(call: Call): Promise<number> {
-  const [payload] = call.args
-  const file = call.text('file')
+  const [given] = call.args
+  const isStdin = given === '-' && call.text('file') === undefined
+  const payload = isStdin ? undefined : given
+  const file = isStdin ? '-' : call.text('file')
   const builder = {
     tags: tagsOf(call),
     templates: call.list('tags-from').flatMap(parseTagTemplates),

@@ -7,7 +7,7 @@ import type { ApiContext } from './context.js'
 import { ApiError } from './errors.js'
 import { corsHeaders, sendError, sendText } from './exchange.js'
 import { checkAccept, checkJsonBody } from './negotiate.js'
-import type { Action, Routes } from './routes.js'
+import type { Action, Resource, Routes } from './routes.js'
 import { watchRest } from './stalled-reader.js'
 import type { TokenHolder } from './tokens.js'
 
@@ -64,7 +64,7 @@ export class HttpHandler {
     const lease = this.#context.budget.lease()
     try {
       const { path, query } = splitUrl(request.url ?? '/')
-      const action = this.#actionFor(request, path)
+      const action = this.#actionFor(request, response, path)
       const holder = this.#holderFor(request, action, query, transport)
       if (action.produces !== undefined) checkAccept(request.headers.accept, action.produces)
       if (action.takesJson) checkJsonBody(request.headers['content-type'], request.headers['content-encoding'])
@@ -85,14 +85,17 @@ export class HttpHandler {
     this.#context.counters.readersCut += 1
   }
 
-  #actionFor(request: IncomingMessage, path: string): Action {
+  #actionFor(request: IncomingMessage, response: ServerResponse, path: string): Action {
     const resource = this.#routes.find(path)
     if (resource === undefined) {
       throw new ApiError('ERR_NOT_FOUND', 'The requested resource could not be found.')
     }
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
     const action = resource.get(method)
-    if (action === undefined) throw new ApiError('ERR_METHOD_NOT_ALLOWED', 'Method not supported.')
+    if (action === undefined) {
+      response.setHeader('allow', methodsOf(resource))
+      throw new ApiError('ERR_METHOD_NOT_ALLOWED', 'Method not supported.')
+    }
     return action
   }
 
@@ -121,6 +124,10 @@ export class HttpHandler {
     if (isInternal)
       this.#context.options.logger.error({ err: error, path: splitUrl(request.url ?? '').path }, 'request failed')
   }
+}
+
+function methodsOf(resource: Resource): string {
+  return [...resource.keys()].flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ')
 }
 
 /** Whether `Host` and `Origin` let the request in; on a Unix socket the host says nothing. */

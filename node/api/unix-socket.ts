@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs'
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import { connect, type Server } from 'node:net'
+import { dirname } from 'node:path'
 import { AddressInUseError } from './address-in-use.js'
 
 /** Bytes of a socket path that Linux takes (sun_path without its end). */
@@ -17,6 +19,8 @@ export async function listenOnUnixSocket(server: Server, path: string): Promise<
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
     throw new AddressInUseError(`socket path is longer than ${String(MAX_PATH_BYTES)} bytes: ${path}`)
   }
+  // The system says "permission denied" of it.
+  if (!existsSync(dirname(path))) throw new AddressInUseError(`the directory of the socket does not exist: ${path}`)
   await removeStale(path)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -43,8 +47,9 @@ function answers(path: string): Promise<boolean> {
       connection.destroy()
       resolve(true)
     })
-    connection.on('error', () => {
-      resolve(false)
+    connection.on('error', (error: NodeJS.ErrnoException) => {
+      // Of any other error, such as a full queue, only a living process can be the cause.
+      resolve(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT')
     })
   })
 }

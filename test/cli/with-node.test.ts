@@ -98,6 +98,10 @@ t.test('lines of stdin and of files become events with tags of their fields', as
     '700',
   ])
   t.match(JSON.parse(fromFile.out), { result: { events: 2500, lines: 2500, complete: true } })
+  for (const argv of [[], ['-'], ['-f', '-']]) {
+    const { out } = await millrace(['publish', '-j', '-t', 'stdin', ...argv], '1\n2\n')
+    t.match(JSON.parse(out), { result: { events: 2, lines: 2 } }, argv.join(' '))
+  }
   const counted = await millrace(['query', '-j', "FEATURES(aggregate) FROM 'file' & 'carrier:C1' AGGREGATE SUM(1)"])
   t.equal(lines(counted.out)[0].payload, 833)
   const order = lines((await millrace(['query', '-j', "FROM 'file' SELECT _.n"])).out).slice(0, -1)

@@ -250,6 +250,8 @@ t.test('paths, methods, tokens, accept and content types are checked in this ord
     t.equal(reply.headers['content-type'], 'application/json')
   }
   t.match((await call(node, '/api/v2/events')).headers, { upgrade: 'websocket', 'sec-websocket-version': '13' })
+  t.equal((await call(node, OFFSETS, { method: 'PUT' })).headers['allow'], 'GET, HEAD')
+  t.equal((await call(node, '/api/v2/blob/-/x', { method: 'PATCH' })).headers['allow'], 'GET, HEAD, PUT, DELETE, POST')
   const texts: [string, string][] = [
     [OFFSETS, 'application/json'],
     ['/api/v2/node/id', 'text/plain'],
@@ -862,6 +864,8 @@ t.test('an API that cannot listen everywhere listens nowhere', async (t) => {
     { host: '127.0.0.1', port },
   ]
   await t.rejects(startApi(t, { listen }), { code: 'ERR_ADDRESS_IN_USE' })
+  const socket = join(temporaryDirectory(t), 'none', 'api.sock')
+  await t.rejects(startApi(t, { socket }), { code: 'ERR_ADDRESS_IN_USE', message: /directory .* does not exist/ })
 })
 
 /** One request over an HTTP/2 session. */

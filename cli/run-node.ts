@@ -3,6 +3,7 @@ import { renderProblem, type Problem, type Settings } from '../config/index.js'
 import { startDaemon, type Daemon } from '../node/index.js'
 import type { Call } from './command.js'
 import { openLog } from './daemon-log.js'
+import { tuneEngine } from './engine.js'
 import { EXIT } from './exit-codes.js'
 import { makeRoomForGarbage } from './garbage-room.js'
 import { onHangup } from './hangup.js'
@@ -14,6 +15,7 @@ const SHUTDOWN_MS = 4_900
 
 /** Runs a node until SIGTERM or SIGINT. @returns the exit code when it has ended */
 export async function runNode(call: Call): Promise<number> {
+  tuneEngine()
   const { settings, warnings } = settingsOf(call)
   const { signal } = call.terminal
   const logger = openLog(logSettings(settings, call))

@@ -65,6 +65,9 @@ export const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 /** Bytes that an event takes in flight beside its payload. */
 const EVENT_OVERHEAD = 256
 
+/** How long after a commit another one is expected, so that reading leaves room for it. */
+const PUBLISHING_MS = 1000
+
 interface StoreParts extends Databases {
   readonly options: StoreOptions
   readonly head: HeadFile
@@ -95,6 +98,8 @@ export class Store implements EventStore {
   readonly #reader: StreamReader
   readonly #listeners = new Set<CommitListener>()
   #retention: ReadonlyMap<string, Retention> = new Map()
+  /** When the newest commit ended, by the monotonic clock. */
+  #committedAt = -Infinity
   #syncTimer: NodeJS.Timeout | undefined
   #closed: Promise<void> | undefined
 
@@ -111,7 +116,13 @@ export class Store implements EventStore {
       maxGroupBytes: options.maxInFlightBytes,
     })
     this.#blockReader = new BlockReader({ ownNode: this.nodeId, cacheBytes: options.cacheBytes })
-    this.#reader = new StreamReader({ blocks, index, blockReader: this.#blockReader, ownNode: this.nodeId })
+    this.#reader = new StreamReader({
+      blocks,
+      index,
+      blockReader: this.#blockReader,
+      ownNode: this.nodeId,
+      isPublishing: () => performance.now() - this.#committedAt < PUBLISHING_MS,
+    })
     this.#guard = new ClockGuard(options.clock)
     this.#upkeep = new Upkeep({
       ...parts,
@@ -252,6 +263,7 @@ export class Store implements EventStore {
   /** What follows from a commit, while the next one is being written. */
   #settle(committed: Committed): readonly (readonly Publication[])[] {
     this.#noteHeads(committed.states)
+    this.#committedAt = performance.now()
     const { counters } = this.#parts
     counters.commitSeconds.observe(committed.commitMs / 1000)
     counters.syncSeconds.observe(committed.writeMs / 1000)

@@ -6,6 +6,7 @@ import type { BlockSummary } from './block-summary.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import type { Database } from './database.js'
 import type { IndexPage, IndexReader, OffsetRange } from './index-reader.js'
+import { Gate } from './gate.js'
 import { lineCount, sliceLines, type Lines } from './lines.js'
 import { pipeline } from './pipeline.js'
 import { batchOf, selectLines } from './positions.js'
@@ -14,10 +15,16 @@ import type { StreamState } from './stream-state.js'
 import type { TailBlock } from './tail-block.js'
 
 /** Reading does not keep other work from its turn longer than this, milliseconds. */
-const MAX_TURN_MS = 8
+const MAX_TURN_MS = 2
 
 /** Blocks of a stream read at the same time, so that waits for disk and inflating overlap. */
 const READ_DEPTH = 4
+
+/**
+ * Blocks of all reads under way while somebody publishes: inflating for scans must take neither all threads of libuv, of
+ * which the write of a commit needs one, nor all processors.
+ */
+const MAX_READS_BESIDE_COMMITS = 2
 
 /** Streams in one merge beyond which their blocks are read one at a time, and beyond which they are read in steps. */
 const SOME_STREAMS = 8
@@ -32,6 +39,8 @@ export interface StreamReaderParts {
   readonly index: IndexReader
   readonly blockReader: BlockReader
   readonly ownNode: NodeId
+  /** Whether there were commits just now, so that more are to be expected. */
+  readonly isPublishing: () => boolean
 }
 
 /** Which events of a stream; offsets [from, to). */
@@ -48,9 +57,11 @@ export interface StreamReadRequest extends OffsetRange {
 /** Reads one stream: sealed blocks by the index, then the tail in memory, or the other way round. */
 export class StreamReader {
   readonly #parts: StreamReaderParts
+  readonly #reads: Gate
 
   constructor(parts: StreamReaderParts) {
     this.#parts = parts
+    this.#reads = new Gate(() => (parts.isPublishing() ? MAX_READS_BESIDE_COMMITS : Infinity))
   }
 
   /**
@@ -119,7 +130,7 @@ export class StreamReader {
   ): Promise<EventBatch | undefined> {
     const source = this.#sourceOf(summary)
     try {
-      return await this.#parts.blockReader.read({ source, summary, selection, from, to, order })
+      return await this.#reads.run(() => this.#parts.blockReader.read({ source, summary, selection, from, to, order }))
     } catch (error) {
       if (!isPruned(state, summary, error)) throw error
       return undefined

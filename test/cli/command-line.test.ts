@@ -161,6 +161,7 @@ t.test('route falls back to the configuration when no node answers, and says so'
   t.match(await millrace(argv), { code: 0, out: /^stream default: /, err: /^no node answers; .* of the defaults$/m })
   const named = await millrace([...argv, '-j'], '', { MILLRACE_CONFIG: file })
   t.match(JSON.parse(named.out), { result: { stream: 'b', source: file } })
+  t.match(await millrace(['route', '-c', file, '-n', '127.0.0.1:1', 'a']), { code: 2, err: /exclude/ })
   t.match(await millrace(['route', '--socket', join(folder, 'none'), 'a']), { code: 1, err: /is the node running/ })
 })
 

@@ -11,6 +11,7 @@ import { Client, fetchTransport, parseAnswerLine, payloadText, type Transport } 
 import { nodeTransport } from '../../client/node.js'
 import { DaemonProcess } from '../support/daemon.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
+import { plainNode } from '../support/plain-node.js'
 
 const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 const config = `
@@ -34,7 +35,7 @@ interface Result {
 
 function start(argv: readonly string[]) {
   const env = { ...process.env, MILLRACE_API_SOCKET: daemon.socket }
-  return spawn(process.execPath, [main, ...argv], { env, stdio: ['pipe', 'pipe', 'pipe'] })
+  return spawn(...plainNode([main, ...argv]), { env, stdio: ['pipe', 'pipe', 'pipe'] })
 }
 
 async function millrace(argv: readonly string[], input = ''): Promise<Result> {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { plainNode } from './plain-node.js'
 
 const mainFile = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 
@@ -96,14 +97,13 @@ export class DaemonProcess implements AsyncDisposable {
   async startAgain(): Promise<void> {
     const { config, args = [], env } = this.#options
     const child = spawn(
-      process.execPath,
-      [
+      ...plainNode([
         mainFile,
         'run',
         ...(config === undefined ? [] : ['--config', this.configFile]),
         ...['--data', this.data, '--api', `127.0.0.1:${String(this.#port)}`, '--socket', this.socket],
         ...args,
-      ],
+      ]),
       { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.#directory, env: { ...process.env, ...env } },
     )
     this.#child = child

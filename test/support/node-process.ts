@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { plainNode } from './plain-node.js'
 
 /** The compiled command line of this checkout. */
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
@@ -83,7 +84,7 @@ export class NodeProcess {
     writeFileSync(configFile, options.config)
     rmSync(socket, { force: true })
     const args = ['run', '--config', configFile, '--data', options.data, '--api', '127.0.0.1:0', '--socket', socket]
-    const child = spawn(process.execPath, [...(options.nodeArgs ?? []), MAIN, ...args], {
+    const child = spawn(...plainNode([...(options.nodeArgs ?? []), MAIN, ...args]), {
       env: { ...process.env, NO_COLOR: '1', ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: options.work,

@@ -1,0 +1,8 @@
+/**
+ * Command and arguments that start Node as a user would. tap has every child of a test load hooks of its own, which slow it
+ * down and catch signals; they come by NODE_OPTIONS, set in whatever environment a test asks for, so that only `env` gets
+ * rid of them. The process id is that of Node.
+ */
+export function plainNode(args: readonly string[]): [command: string, args: string[]] {
+  return ['env', ['-u', 'NODE_OPTIONS', process.execPath, ...args]]
+}

@@ -11,7 +11,7 @@ const MAX_PERCENT = 400
  * Has V8 collect garbage less often while the live heap is small. By itself it lets a heap of 13 MB grow by 8 MB, and
  * counts the buffers that a scan fills and forgets, so that it collects every dozen megabytes read: measured, a third of
  * all CPU of a scan. The flag is one that V8 reads at each collection; for a live heap bigger than the room it is left to
- * V8 again. Of the whole process, so only a process that is nothing but a node calls this.
+ * V8 again.
  */
 export function makeRoomForGarbage(): void {
   let current = 0

@@ -5,7 +5,6 @@ import type { Call } from './command.js'
 import { openLog } from './daemon-log.js'
 import { tuneEngine } from './engine.js'
 import { EXIT } from './exit-codes.js'
-import { makeRoomForGarbage } from './garbage-room.js'
 import { onHangup } from './hangup.js'
 import { settingsOf } from './settings-options.js'
 import { packageVersion } from './version.js'
@@ -22,7 +21,6 @@ export async function runNode(call: Call): Promise<number> {
   logWarnings(logger, warnings)
   const daemon = await startDaemon({ settings, logger, version: packageVersion() })
   guardProcess(logger)
-  makeRoomForGarbage()
   const { api, socket, data, nodeId } = daemon.addresses
   logger.info({ api, socket: socket ?? null, data, nodeId, version: packageVersion() }, 'ready')
   onHangup(() => void reload(daemon, call, logger, settings))

@@ -7,6 +7,7 @@ import {
   decodeFrameColumns,
   encodeBlockHeader,
   type BlockHeader,
+  type BlockIdentity,
 } from './block-header.js'
 import { encodeSummary, type BlockSummary, type EventsSummary } from './block-summary.js'
 import { ByteReader } from './byte-reader.js'
@@ -64,8 +65,10 @@ export interface BlockRequest {
   readonly previousHash: Buffer
   /** In order, without a gap, at least one. */
   readonly parts: readonly BlockPart[]
-  /** What the frames of the parts were deflated behind. */
+  /** What the frames were deflated behind. */
   readonly dictionary: Buffer
+  /** Frames of all lines, taken over as they are; absent when those of the parts are to be used. */
+  readonly frames?: readonly Frame[] | undefined
   /** The owner's signature of these bytes: made here, or for a replica the one received. */
   readonly sign: (bytes: Uint8Array) => Promise<Uint8Array>
 }
@@ -77,6 +80,8 @@ export interface BlockEntry {
 }
 
 export interface EncodedBlock {
+  /** The owner's. */
+  readonly signature: Uint8Array
   readonly entries: readonly BlockEntry[]
   readonly summary: BlockSummary
   /** The index entry. */
@@ -105,9 +110,12 @@ export function parseBlockKey(key: Uint8Array): { readonly arrival: number; read
 export async function encodeBlock(request: BlockRequest): Promise<EncodedBlock> {
   const { arrival, parts } = request
   const lines = joinLines(parts.map((part) => part.lines))
-  const { frames, dictionary } = await frameBlock(lines, request)
+  const { frames, dictionary } =
+    request.frames === undefined
+      ? await frameBlock(lines, request)
+      : { frames: request.frames, dictionary: request.dictionary }
   const positions = await deflatePositions(encodePositions(lines.tags, lines.appIds))
-  const identity = identify(request, lines)
+  const identity = identifyBlock(request.previousHash, parts)
   const signature = await request.sign(blockSigningBytes(request.topic, identity))
   const payload = payloadBytes(lines)
   const header = encodeBlockHeader({ ...identity, payloadBytes: payload, signature, dictionary, frames, lines })
@@ -128,7 +136,7 @@ export async function encodeBlock(request: BlockRequest): Promise<EncodedBlock> 
     previousHash: identity.previousHash,
     hash: identity.hash,
   }
-  return { entries, summary, summaryValue: encodeSummary(summary), storedBytes }
+  return { signature, entries, summary, summaryValue: encodeSummary(summary), storedBytes }
 }
 
 export function blockPlace(summary: BlockSummary, part: number): RecordPlace {
@@ -226,7 +234,7 @@ function firstFrame(part: number): number {
 }
 
 /** The frames of a part without their checksum. */
-function openFramesValue(
+export function openFramesValue(
   summary: BlockSummary,
   { frames }: BlockHeader,
   part: number,
@@ -300,24 +308,37 @@ function isSame(a: Float64Array | Uint32Array, b: Float64Array | Uint32Array): b
   return a.length === b.length && a.every((value, at) => value === b[at])
 }
 
-function identify({ previousHash, parts }: BlockRequest, lines: Lines): Parameters<typeof blockSigningBytes>[1] {
+/** What the owner of some commit parts, which lie side by side, signs when they are a block. */
+export function identifyBlock(
+  previousHash: Buffer,
+  parts: readonly Pick<BlockPart, 'lines' | 'hash'>[],
+): BlockIdentity {
+  const [first] = parts
+  if (first === undefined) throw new RangeError('a block is never empty')
+  let minTimestamp = Infinity
+  let maxTimestamp = -Infinity
+  for (const { lines } of parts) {
+    for (const timestamp of lines.timestamps) {
+      if (timestamp < minTimestamp) minTimestamp = timestamp
+      if (timestamp > maxTimestamp) maxTimestamp = timestamp
+    }
+  }
+  const commits = parts.map(({ lines }) => lineCount(lines))
   return {
-    stream: lines.stream,
-    firstOffset: lines.firstOffset,
-    count: lineCount(lines),
+    stream: first.lines.stream,
+    firstOffset: first.lines.firstOffset,
+    count: commits.reduce((sum, count) => sum + count, 0),
     previousHash,
     hash: parts.at(-1)?.hash ?? previousHash,
-    firstLamport: lines.lamports[0] ?? 0,
-    lastLamport: lines.lamports.at(-1) ?? 0,
-    minTimestamp: lines.timestamps.reduce((a, b) => Math.min(a, b), Infinity),
-    maxTimestamp: lines.timestamps.reduce((a, b) => Math.max(a, b), -Infinity),
-    commits: parts.map((part) => lineCount(part.lines)),
+    firstLamport: first.lines.lamports[0] ?? 0,
+    lastLamport: parts.at(-1)?.lines.lamports.at(-1) ?? 0,
+    minTimestamp,
+    maxTimestamp,
+    commits,
   }
 }
 
-function eventsOf(
-  identity: ReturnType<typeof identify>,
-): Omit<EventsSummary, 'payloadBytes' | 'storedBytes' | 'tags' | 'apps'> {
+function eventsOf(identity: BlockIdentity): Omit<EventsSummary, 'payloadBytes' | 'storedBytes' | 'tags' | 'apps'> {
   const { stream, firstOffset, count, firstLamport, lastLamport, minTimestamp, maxTimestamp } = identity
   return { stream, firstOffset, count, firstLamport, lastLamport, minTimestamp, maxTimestamp }
 }

@@ -5,6 +5,7 @@ import type { Database, WriteStep } from './database.js'
 import type { AppendRequest } from './event-store.js'
 import { buildLines, lineBytes, type LineSource, type Lines } from './lines.js'
 import type { StreamState } from './stream-state.js'
+import { prepareReplicas, type ReplicaJob, type ReplicaWrite } from './replica-writer.js'
 import type { StreamTable } from './stream-table.js'
 import type { TailPart } from './tail-block.js'
 import { encodeTailRecord, encodeTailRecordAsync, type EncodedTail, type TailBefore } from './tail-record.js'
@@ -19,6 +20,7 @@ export interface CommitterOptions {
   readonly meta: Database
   readonly streams: StreamTable
   readonly limits: BlockLimits
+  readonly topic: string
   /** Whether a commit waits for the disk. */
   readonly sync: boolean
 }
@@ -72,9 +74,37 @@ export class Committer {
     this.#options = options
   }
 
-  /** When it throws, no offset and no lamport is used up. */
-  async commit(requests: readonly AppendRequest[]): Promise<Committed> {
+  /**
+   * When it throws, no offset and no lamport is used up.
+   *
+   * @param replicas what to take over from other nodes in the same write
+   */
+  commit(requests: readonly AppendRequest[], replicas: readonly ReplicaJob[] = []): Promise<Committed> {
     const began = performance.now()
+    return replicas.length === 0
+      ? this.#write(requests, undefined, began)
+      : this.#writeWithReplicas(requests, replicas, began)
+  }
+
+  async #writeWithReplicas(
+    requests: readonly AppendRequest[],
+    replicas: readonly ReplicaJob[],
+    began: number,
+  ): Promise<Committed> {
+    const { streams, topic } = this.#options
+    const foreign = await prepareReplicas(replicas, streams, topic)
+    try {
+      return await this.#write(requests, foreign, began)
+    } finally {
+      foreign.release()
+    }
+  }
+
+  async #write(
+    requests: readonly AppendRequest[],
+    foreign: ReplicaWrite | undefined,
+    began: number,
+  ): Promise<Committed> {
     const group = this.#stamp(requests)
     const built =
       group.payloadBytes <= MAX_BYTES_AT_ONCE
@@ -85,10 +115,11 @@ export class Committer {
       key: state.keys.at('tail', part.lines.firstOffset),
       value,
     }))
+    if (foreign !== undefined) steps.push(...foreign.steps)
     const started = performance.now()
-    await this.#options.meta.write(steps, this.#options.sync)
+    if (steps.length > 0) await this.#options.meta.write(steps, this.#options.sync)
     const ended = performance.now()
-    return this.#apply(group, built, { commitMs: ended - began, writeMs: ended - started })
+    return this.#apply(group, built, foreign, { commitMs: ended - began, writeMs: ended - started })
   }
 
   #stamp(requests: readonly AppendRequest[]): StampedGroup {
@@ -154,9 +185,15 @@ export class Committer {
     return built
   }
 
-  #apply(group: StampedGroup, built: readonly BuiltPart[], times: Pick<Committed, 'commitMs' | 'writeMs'>): Committed {
+  #apply(
+    group: StampedGroup,
+    built: readonly BuiltPart[],
+    foreign: ReplicaWrite | undefined,
+    times: Pick<Committed, 'commitMs' | 'writeMs'>,
+  ): Committed {
     const { streams, limits } = this.#options
-    streams.nextLamport = group.nextLamport
+    // Something heard from elsewhere may have raised it meanwhile.
+    streams.nextLamport = Math.max(streams.nextLamport, group.nextLamport, foreign?.nextLamport ?? 0)
     let completedBlock = false
     let events = 0
     let bytes = 0
@@ -169,6 +206,12 @@ export class Committer {
       bytes += lineBytes(part.lines).length
     }
     const states = group.drafts.map(({ state }) => state)
+    if (foreign !== undefined) {
+      const replicated = foreign.apply()
+      batches.push(...replicated.batches)
+      states.push(...replicated.states)
+      completedBlock ||= replicated.completedBlock
+    }
     return { publications: group.publications, batches, states, events, bytes, completedBlock, ...times }
   }
 }

@@ -13,6 +13,8 @@ export interface RecordPlace {
 export class CorruptRecordError extends MillraceError {
   readonly code = 'ERR_STORE_CORRUPT'
   readonly place: RecordPlace
+  /** What is wrong, without the place. */
+  readonly reason: string
   /** The value does not exist, as after a prune; otherwise it exists and is damaged. */
   readonly missing: boolean
 
@@ -22,6 +24,7 @@ export class CorruptRecordError extends MillraceError {
       options,
     )
     this.place = place
+    this.reason = reason
     this.missing = options?.missing ?? false
   }
 }

@@ -5,6 +5,8 @@ interface Problem {
   readonly text: string
   /** What a publisher gets while it lasts; none when publishing goes on. */
   readonly refusal: ((text: string) => MillraceError) | undefined
+  /** Whether all else goes on: what other nodes have written is still taken. */
+  readonly publishingOnly: boolean
 }
 
 /** What is wrong with the store at the moment, for operators and publishers. */
@@ -13,7 +15,12 @@ export class Health {
 
   /** @param name one problem of a name at a time; a later text replaces the one before */
   raise(name: string, text: string, refusal?: (text: string) => MillraceError): void {
-    this.#problems.set(name, { text, refusal })
+    this.#problems.set(name, { text, refusal, publishingOnly: false })
+  }
+
+  /** As {@link raise}, for what must keep this node from writing events of its own, but nothing else. */
+  refusePublishing(name: string, text: string, refusal: (text: string) => MillraceError): void {
+    this.#problems.set(name, { text, refusal, publishingOnly: true })
   }
 
   clear(name: string): boolean {
@@ -24,13 +31,24 @@ export class Health {
     return this.#problems.has(name)
   }
 
-  /** What to answer publishers, if they cannot be served. */
+  /** Why nothing can be written, if so. */
   refusal(): MillraceError | undefined {
+    for (const { text, refusal, publishingOnly } of this.#problems.values()) {
+      if (refusal !== undefined && !publishingOnly) return refusal(text)
+    }
+    return undefined
+  }
+
+  /** What to answer publishers, if they cannot be served. */
+  publishRefusal(): MillraceError | undefined {
     for (const { text, refusal } of this.#problems.values()) if (refusal !== undefined) return refusal(text)
     return undefined
   }
 
   snapshot(): StoreHealth {
-    return { writable: this.refusal() === undefined, problems: [...this.#problems.values()].map(({ text }) => text) }
+    return {
+      writable: this.publishRefusal() === undefined,
+      problems: [...this.#problems.values()].map(({ text }) => text),
+    }
   }
 }

@@ -40,10 +40,23 @@ export class Identity {
   }
 }
 
+/** Public keys that are kept: making one costs as much as checking a signature with it. */
+const MAX_KEYS = 1024
+const keys = new Map<NodeId, KeyObject>()
+
 /** Whether a node signed a message; false for a malformed node id. */
 export function verifySignature(nodeId: NodeId, message: Uint8Array, signature: Uint8Array): boolean {
+  const key = publicKeyOf(nodeId)
+  return key !== undefined && verify(null, message, key, signature)
+}
+
+function publicKeyOf(nodeId: NodeId): KeyObject | undefined {
+  const known = keys.get(nodeId)
+  if (known !== undefined) return known
   const bytes = decodeBase64(nodeId)
-  if (bytes?.length !== SEED_LENGTH) return false
+  if (bytes?.length !== SEED_LENGTH) return undefined
   const key = createPublicKey({ key: Buffer.concat([PUBLIC_PREFIX, bytes]), format: 'der', type: 'spki' })
-  return verify(null, message, key, signature)
+  if (keys.size >= MAX_KEYS) keys.clear()
+  keys.set(nodeId, key)
+  return key
 }

@@ -1,4 +1,6 @@
 export { BlobStore, BlobTooLargeError, type BlobContent, type BlobEntry } from './blobs.js'
+export type { BlockSeal } from './block-seal.js'
+export { decodeRun, encodeRun, verifyRun, VerifiedRun, type CommitRun } from './commit-run.js'
 export { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
 export { DataDirectory, encodeTopic, type TopicDirectory } from './data-directory.js'
 export type {
@@ -13,7 +15,12 @@ export type {
   StoreMetrics,
   StreamStatus,
 } from './event-store.js'
+export type { ForkProof, SignedStatement } from './fork-proof.js'
 export { Identity, verifySignature } from './identity.js'
+export type { ApplyOutcome, HeadOutcome, Malformed } from './replica-outcome.js'
+export type { ReplicaPiece } from './replica-source.js'
+export { ReplicaStore, type ReplicaListener, type ReplicaStatus } from './replica-store.js'
+export { decodeHead, encodeHead, faultOfHead, type SignedHead } from './signed-head.js'
 export type { BlockLimits } from './block-boundaries.js'
 export { countPrunable, KEEP_EVERYTHING, type Retention, type Totals } from './retention.js'
 export {
@@ -30,4 +37,5 @@ export {
   StoreWrongNodeError,
 } from './store-errors.js'
 export type { StoreLogger, StoreOptions, SyncMode } from './store-options.js'
-export { MAX_PAYLOAD_BYTES, openStore, Store } from './store.js'
+export { MAX_PAYLOAD_BYTES } from './lines.js'
+export { openStore, Store } from './store.js'

@@ -9,6 +9,8 @@ import { decodeBase64, encodeBase64, parseStreamId, streamIdOf, type StreamId } 
  *     0x11 stream offset               tail record, by the offset of its first event
  *     0x12 stream offset               summary of a sealed block, by the offset of its first event
  *     0x13 stream offset               summary of a group of blocks, by the offset of its first event
+ *     0x14 stream offset               signed head, by the offset of the first event of its block
+ *     0x15 stream                      proofs of a fork
  *     0x18 arrival                     block that was pruned and whose room is not given back yet
  *     0x20 app 0x00 path               blob
  */
@@ -18,12 +20,14 @@ export const KIND = {
   tail: 0x11,
   block: 0x12,
   group: 0x13,
+  head: 0x14,
+  fork: 0x15,
   freed: 0x18,
   blob: 0x20,
 } as const
 
 /** Kinds of keys that carry a stream and an offset. */
-export type StreamKeyKind = 'tail' | 'block' | 'group'
+export type StreamKeyKind = 'tail' | 'block' | 'group' | 'head'
 
 /** Node id 32 bytes, stream number 8 bytes. */
 const STREAM_LENGTH = 40
@@ -44,6 +48,10 @@ export class StreamKeys {
     return Buffer.concat([Buffer.of(KIND.stream), this.#stream])
   }
 
+  get fork(): Buffer {
+    return Buffer.concat([Buffer.of(KIND.fork), this.#stream])
+  }
+
   at(kind: StreamKeyKind, offset: number): Buffer {
     const key = Buffer.allocUnsafe(1 + STREAM_LENGTH + 8)
     key[0] = KIND[kind]
@@ -53,13 +61,13 @@ export class StreamKeys {
   }
 }
 
-/** The stream of a key of kind stream, tail, block or group. */
+/** The stream of a key of a kind that carries one. */
 export function streamOfKey(key: Buffer): StreamId {
   const node = key.subarray(1, 1 + NODE_LENGTH)
   return streamIdOf(encodeBase64(node), Number(key.readBigUInt64BE(1 + NODE_LENGTH)))
 }
 
-/** The offset in a key of kind tail, block or group. */
+/** The offset in a key of kind tail, block, group or head. */
 export function offsetOfKey(key: Buffer): number {
   return Number(key.readBigUInt64BE(1 + STREAM_LENGTH))
 }

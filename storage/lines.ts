@@ -1,5 +1,8 @@
 import { LINE_TRAILER_LENGTH, type AppId, type EventBatchParts, type StreamId, type TagSet } from '../core/index.js'
 
+/** Bytes of one event's payload at most. */
+export const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
+
 /**
  * Events of one stream as finished lines (see `core/event-line.ts`), with what the lines would have to be parsed for.
  * The arrays run parallel, one entry per line. Immutable. Has all parts of an unfiltered `EventBatch`.

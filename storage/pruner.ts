@@ -4,9 +4,10 @@ import type { Database, WriteStep } from './database.js'
 import type { IndexReader } from './index-reader.js'
 import type { Reclaimer } from './reclaimer.js'
 import { isEphemeral, PruneCursor, type Retention } from './retention.js'
-import { encodeStreamRecord } from './stream-record.js'
+import { encodeStreamRecord, type StreamRecord } from './stream-record.js'
 import type { StreamState } from './stream-state.js'
 import { totalsOf } from './stream-status.js'
+import type { TailBlock } from './tail-block.js'
 
 /** Blocks that go in one batch: its size and the time of one step stay small. */
 const MAX_BLOCKS_PER_BATCH = 256
@@ -40,7 +41,8 @@ export class Pruner {
    */
   async prune(state: StreamState, retain: Retention, nowMicros: number): Promise<Pruned> {
     const total = { blocks: 0, events: 0, storedBytes: 0 }
-    if (!isEphemeral(retain) || state.damaged || state.record.blocks === 0) return total
+    const byOwner = state.prunedByOwner > state.record.firstOffset
+    if ((!isEphemeral(retain) && !byOwner) || state.damaged || state.record.blocks === 0) return total
     for (;;) {
       const prunable = await this.#prunable(state, retain, nowMicros)
       if (prunable.length > 0) await this.#drop(state, prunable)
@@ -53,15 +55,54 @@ export class Pruner {
     }
   }
 
+  /**
+   * Drops complete blocks of a replica's tail that their owner has pruned: nobody may have their signatures any more, so
+   * they might never be sealed.
+   */
+  async pruneTail(state: StreamState): Promise<Pruned> {
+    const { closed, record, prunedByOwner } = state
+    const dropped = closed.filter(({ endOffset }) => endOffset <= prunedByOwner)
+    const last = dropped.at(-1)
+    const isDue = last !== undefined && record.blocks === 0 && state.sealable.length === 0
+    const total = { blocks: 0, events: 0, storedBytes: 0 }
+    // Commits into its tail go first; there will be another pass.
+    if (!isDue || state.busy !== undefined || state.damaged) return total
+    state.busy = 'blocks'
+    try {
+      const after = recordBehind(record, last)
+      const keys = dropped.flatMap(({ parts }) => parts.map(({ lines }) => state.keys.at('tail', lines.firstOffset)))
+      await this.#options.meta.write(
+        [
+          ...keys.map((key): WriteStep => ({ type: 'del', key })),
+          { type: 'put', key: state.keys.record, value: encodeStreamRecord(state.stream, after) },
+        ],
+        true,
+      )
+      state.sealed(dropped.length, after)
+    } finally {
+      state.busy = undefined
+    }
+    for (const { events, storedBytes } of dropped) {
+      total.blocks++
+      total.events += events
+      total.storedBytes += storedBytes
+    }
+    return total
+  }
+
   async #prunable(state: StreamState, retain: Retention, nowMicros: number): Promise<BlockSummary[]> {
     const cursor = new PruneCursor(totalsOf(state), retain, nowMicros)
     const prunable: BlockSummary[] = []
+    const mayDrop = (block: BlockSummary) =>
+      cursor.mayDrop(block) || block.firstOffset + block.count <= state.prunedByOwner
     const known = state.oldestBlock
     // Most passes find nothing: then the oldest block alone has to be looked at, and it is remembered.
-    if (known?.firstOffset === state.record.firstOffset && !cursor.wouldDrop(known)) return prunable
+    if (known?.firstOffset === state.record.firstOffset && !cursor.wouldDrop(known)) {
+      if (known.firstOffset + known.count > state.prunedByOwner) return prunable
+    }
     for await (const block of this.#options.index.oldest(state)) {
       if (prunable.length === 0) state.oldestBlock = block
-      if (prunable.length >= MAX_BLOCKS_PER_BATCH || !cursor.mayDrop(block)) break
+      if (prunable.length >= MAX_BLOCKS_PER_BATCH || !mayDrop(block)) break
       prunable.push(block)
     }
     return prunable
@@ -97,5 +138,18 @@ export class Pruner {
     })
     // Where the next group begins, the one before it ends.
     return keys.slice(0, -1).map((key) => ({ type: 'del', key }))
+  }
+}
+
+/** A record without blocks that a stream goes on behind. */
+function recordBehind(record: StreamRecord, { endOffset, hash, parts }: TailBlock): StreamRecord {
+  const lines = parts.at(-1)?.lines
+  return {
+    ...record,
+    firstOffset: endOffset,
+    sealedEnd: endOffset,
+    sealedHash: hash,
+    nextLamport: (lines?.lamports.at(-1) ?? 0) + 1,
+    newestTimestamp: lines?.timestamps.at(-1) ?? 0,
   }
 }

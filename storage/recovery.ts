@@ -10,6 +10,7 @@ import { decodeSingle } from './single-value.js'
 import type { StoreLogger } from './store-options.js'
 import { decodeStreamRecord, emptyStreamRecord, type StreamRecord } from './stream-record.js'
 import { StreamState } from './stream-state.js'
+import { openReplicaRecord, ReplicaTails } from './replica-recovery.js'
 import type { StreamTable } from './stream-table.js'
 import { decodeTailRecord } from './tail-record.js'
 
@@ -60,14 +61,15 @@ class Recovery {
   async readStreams(): Promise<void> {
     for await (const [key, value] of entries(this.#options.meta, kindRange(KIND.stream))) {
       const stream = streamOfKey(key)
-      const state = new StreamState(stream, this.#openRecord(stream, value))
+      const state = new StreamState(stream, await this.#openRecord(stream, value))
       this.#options.streams.add(state)
       this.#raiseLamport(state)
     }
   }
 
-  /** A damaged record leaves a stream of which nothing can be said but that it is damaged. */
-  #openRecord(stream: StreamId, value: Buffer): StreamRecord {
+  /** A damaged record leaves a stream of which nothing can be said but that it is damaged; a replica is mended. */
+  async #openRecord(stream: StreamId, value: Buffer): Promise<StreamRecord> {
+    if (!isOwn(stream, this.#options.streams)) return openReplicaRecord(this.#options, stream, value)
     try {
       return decodeStreamRecord(stream, value)
     } catch (error) {
@@ -79,8 +81,13 @@ class Recovery {
   async readTails(): Promise<void> {
     let state: StreamState | undefined
     let torn: Buffer | undefined
+    const replicas = new ReplicaTails(this.#options)
     for await (const [key, value] of entries(this.#options.meta, kindRange(KIND.tail))) {
       const stream = streamOfKey(key)
+      if (!isOwn(stream, this.#options.streams)) {
+        this.#raiseLamport(await replicas.read(this.#stateOf(stream), key, value))
+        continue
+      }
       if (state?.stream !== stream) {
         if (state !== undefined) await this.#cutTorn(state, torn)
         torn = undefined
@@ -94,7 +101,8 @@ class Recovery {
       this.#raiseLamport(state)
     }
     if (state !== undefined) await this.#cutTorn(state, torn)
-    for (const each of this.#options.streams.all()) each.closeFull(this.#options.limits)
+    await replicas.end()
+    for (const each of this.#options.streams.all()) if (!each.isReplica) each.closeFull(this.#options.limits)
   }
 
   /** Returns false for a record that may be an unfinished write: unreadable, in the right place. */
@@ -144,6 +152,7 @@ class Recovery {
   async findLostIndexEntries(): Promise<void> {
     const { meta, streams } = this.#options
     for (const state of streams.all()) {
+      if (!streams.isOwn(state)) continue
       const { record, keys } = state
       const beyond = await meta.keys({
         gte: keys.at('block', record.sealedEnd),
@@ -157,6 +166,7 @@ class Recovery {
   compareHeads(): void {
     const { head } = this.#options
     for (const [stream, { nextOffset, syncedOffset }] of head.found) {
+      if (!isOwn(stream, this.#options.streams)) continue
       const state = this.#stateOf(stream)
       const has = state.tailEnd
       if (has < nextOffset && !head.sameBoot && has >= syncedOffset) {
@@ -217,6 +227,10 @@ class Recovery {
       `stream ${stream}: ${text}; reads of it report the damage, and nothing is published until the data directory is restored`,
     )
   }
+}
+
+function isOwn(stream: StreamId, { nodeId }: StreamTable): boolean {
+  return stream.startsWith(nodeId)
 }
 
 async function* entries(

@@ -1,4 +1,6 @@
 import { encodeBlock, type EncodedBlock } from './block.js'
+import type { BlockSeal } from './block-seal.js'
+import type { VerifiedBlock } from './block-transfer.js'
 import type { BlockSummary } from './block-summary.js'
 import type { Database, WriteStep } from './database.js'
 import { encodeGroup, GROUP_SIZE, mergeSummaries } from './group-summary.js'
@@ -8,7 +10,7 @@ import { singleKey } from './keys.js'
 import type { FreedBlock, Reclaimer } from './reclaimer.js'
 import { encodeSingle } from './single-value.js'
 import { encodeStreamRecord, type StreamRecord } from './stream-record.js'
-import type { StreamState } from './stream-state.js'
+import { recordAfter, type StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
 import type { TailBlock } from './tail-block.js'
 import type { TailCompactor } from './tail-compactor.js'
@@ -52,6 +54,11 @@ export class Sealer {
   #nextArrival: number
   /** Blocks of rounds that failed: they may lie in the store of blocks, and no index will ever name them. */
   #abandoned: readonly FreedBlock[] = []
+  /**
+   * Told of blocks that were sealed, from then on only after their index entries are on disk: a power cut must not undo a block whose
+   * signature others hold, since another one might take its place.
+   */
+  onSealed: ((seals: readonly BlockSeal[]) => void) | undefined
 
   constructor(options: SealerOptions) {
     this.#options = options
@@ -74,8 +81,7 @@ export class Sealer {
     try {
       await this.#write(work, encoded)
     } catch (error) {
-      const lost = [...encoded.values()].map(({ summary, storedBytes }) => ({ arrival: summary.arrival, storedBytes }))
-      this.#abandoned = [...this.#abandoned, ...lost]
+      this.#abandon([...encoded.values()])
       throw error
     }
     return encoded.size
@@ -91,10 +97,62 @@ export class Sealer {
     await this.#writeIndex(sealed, encoded)
     for (const { state, blocks, record } of sealed) {
       state.sealed(blocks.length, record)
+      if (this.onSealed !== undefined) state.syncedOffset = Math.max(state.syncedOffset, record.sealedEnd)
       for (const { storedBytes } of blocks) this.#options.tails.sealed(storedBytes)
     }
     this.#abandoned = []
+    this.onSealed?.(sealsOf(sealed, encoded))
     await this.#options.reclaimer.delete(abandoned)
+  }
+
+  /**
+   * Takes over whole blocks of a replica without a tail that follow each other and what it holds. Durable when it resolves.
+   * Must not run beside {@link Sealer.round} or a prune.
+   *
+   * @param base record that they go on from
+   * @param steps what else belongs into the batch
+   */
+  async adopt(
+    state: StreamState,
+    base: StreamRecord,
+    blocks: readonly VerifiedBlock[],
+    steps: readonly WriteStep[],
+  ): Promise<StreamRecord> {
+    const encoded: EncodedBlock[] = []
+    for (const block of blocks) encoded.push(await this.#encodeForeign(block, this.#nextArrival + encoded.length))
+    this.#nextArrival += encoded.length
+    const summaries = encoded.map(({ summary }) => summary)
+    const newest = blocks.at(-1)?.parts.at(-1)?.lines.timestamps.at(-1) ?? 0
+    const record = recordAfter(base, summaries, newest)
+    try {
+      await this.#writeBlocks(encoded)
+      const index = encoded.map(({ summary, summaryValue }): WriteStep => {
+        return { type: 'put', key: state.keys.at('block', summary.firstOffset), value: summaryValue }
+      })
+      const groups = await this.#groupSteps(state, summaries)
+      const own: WriteStep = { type: 'put', key: state.keys.record, value: encodeStreamRecord(state.stream, record) }
+      await this.#options.meta.write([this.#arrivalStep(), ...index, ...groups, own, ...steps], true)
+    } catch (error) {
+      this.#abandon(encoded)
+      throw error
+    }
+    return record
+  }
+
+  #encodeForeign(block: VerifiedBlock, arrival: number): Promise<EncodedBlock> {
+    const { previousHash, dictionary, frames, blockSignature } = block
+    const parts = block.parts.map((part) => ({ ...part, frames: [] }))
+    const sign = () => Promise.resolve(blockSignature)
+    return encodeBlock({ topic: this.#options.topic, arrival, previousHash, parts, dictionary, frames, sign })
+  }
+
+  #abandon(blocks: readonly EncodedBlock[]): void {
+    const lost = blocks.map(({ summary, storedBytes }) => ({ arrival: summary.arrival, storedBytes }))
+    this.#abandoned = [...this.#abandoned, ...lost]
+  }
+
+  #arrivalStep(): WriteStep {
+    return { type: 'put', key: singleKey(NEXT_ARRIVAL), value: encodeSingle(NEXT_ARRIVAL, this.#nextArrival) }
   }
 
   #takeWork(): Work[] {
@@ -104,7 +162,7 @@ export class Sealer {
     for (const state of this.#options.streams.born()) {
       if (state.damaged) continue
       let taken = 0
-      for (const block of state.closed) {
+      for (const block of state.sealable) {
         if (count >= MAX_ROUND_BLOCKS || (count > 0 && bytes + block.lineBytes > MAX_ROUND_BYTES)) break
         bytes += block.lineBytes
         count++
@@ -118,8 +176,8 @@ export class Sealer {
   #encode(block: TailBlock, arrival: number, anew: boolean): Promise<EncodedBlock> {
     const { topic, identity } = this.#options
     const parts = anew ? block.parts.map((part) => ({ ...part, frames: [] })) : block.parts
-    const sign = (bytes: Uint8Array) => identity.sign(bytes)
-    const { previousHash, dictionary } = block
+    const { previousHash, dictionary, signature } = block
+    const sign = (bytes: Uint8Array) => (signature === undefined ? identity.sign(bytes) : Promise.resolve(signature))
     return encodeBlock({ topic, arrival, previousHash, parts, dictionary, sign })
   }
 
@@ -131,8 +189,7 @@ export class Sealer {
   }
 
   async #writeIndex(sealed: readonly Sealed[], encoded: ReadonlyMap<TailBlock, EncodedBlock>): Promise<void> {
-    const next = encodeSingle(NEXT_ARRIVAL, this.#nextArrival)
-    const steps: WriteStep[] = [{ type: 'put', key: singleKey(NEXT_ARRIVAL), value: next }]
+    const steps: WriteStep[] = [this.#arrivalStep()]
     steps.push(...this.#options.reclaimer.listSteps(this.#abandoned))
     for (const { state, blocks, summaries, record } of sealed) {
       for (const block of blocks) {
@@ -144,7 +201,7 @@ export class Sealer {
       steps.push(...(await this.#groupSteps(state, summaries)))
       steps.push({ type: 'put', key: state.keys.record, value: encodeStreamRecord(state.stream, record) })
     }
-    await this.#options.meta.write(steps, false)
+    await this.#options.meta.write(steps, this.onSealed !== undefined)
   }
 
   /** Summaries of the groups that the blocks complete. */
@@ -164,4 +221,15 @@ export class Sealer {
     }
     return steps
   }
+}
+
+function sealsOf(sealed: readonly Sealed[], encoded: ReadonlyMap<TailBlock, EncodedBlock>): BlockSeal[] {
+  return sealed.flatMap(({ blocks }) =>
+    blocks.flatMap((block) => {
+      const known = encoded.get(block)
+      if (known === undefined) return []
+      const { stream, firstOffset, count } = known.summary
+      return [{ stream, firstOffset, nextOffset: firstOffset + count, signature: known.signature }]
+    }),
+  )
 }

@@ -1,6 +1,5 @@
 import {
   AbortedError,
-  parseStreamId,
   StreamIdError,
   type EventBatch,
   type NodeId,
@@ -28,6 +27,7 @@ import type {
   StoreMetrics,
   StreamStatus,
 } from './event-store.js'
+import { loadEpoch } from './own-history.js'
 import { HeadFile } from './head-file.js'
 import { Health } from './health.js'
 import { IndexReader } from './index-reader.js'
@@ -36,6 +36,8 @@ import { Pruner } from './pruner.js'
 import { planRead } from './read-plan.js'
 import { Reclaimer } from './reclaimer.js'
 import { recover } from './recovery.js'
+import { ReplicaStore } from './replica-store.js'
+import type { ReplicaJob } from './replica-writer.js'
 import { ReserveFile } from './reserve-file.js'
 import { KEEP_EVERYTHING, type Retention } from './retention.js'
 import { Sealer } from './sealer.js'
@@ -47,6 +49,7 @@ import {
   StoreReadOnlyError,
   toStoreError,
 } from './store-errors.js'
+import { MAX_PAYLOAD_BYTES } from './lines.js'
 import { openDatabases, type Databases } from './store-opening.js'
 import type { StoreOptions } from './store-options.js'
 import { mergeStreams, type StreamSource } from './merge-streams.js'
@@ -59,14 +62,27 @@ import { Upkeep } from './upkeep.js'
 import { TailCompactor } from './tail-compactor.js'
 import { verifyTails } from './verify-tails.js'
 
-/** Bytes of one event's payload at most. */
-export const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
-
 /** Bytes that an event takes in flight beside its payload. */
 const EVENT_OVERHEAD = 256
 
 /** How long after a commit another one is expected, so that reading leaves room for it. */
 const PUBLISHING_MS = 1000
+
+/** What the commit queue takes: own events, and those of others. */
+type StoreJob = AppendRequest | ReplicaJob
+
+interface CommittedGroup {
+  readonly jobs: readonly StoreJob[]
+  readonly committed: Committed
+}
+
+function isReplicaJob(job: StoreJob): job is ReplicaJob {
+  return 'kind' in job
+}
+
+function isRequest(job: StoreJob): job is AppendRequest {
+  return !isReplicaJob(job)
+}
 
 interface StoreParts extends Databases {
   readonly options: StoreOptions
@@ -88,8 +104,10 @@ export class Store implements EventStore {
   readonly nodeId: NodeId
   /** Files of apps. */
   readonly blobs: BlobStore
+  /** The store as replication sees it. */
+  readonly replicas: ReplicaStore
   readonly #parts: StoreParts
-  readonly #queue: CommitQueue<AppendRequest, Committed, readonly Publication[]>
+  readonly #queue: CommitQueue<StoreJob, CommittedGroup, readonly Publication[]>
   readonly #committer: Committer
   readonly #upkeep: Upkeep
   readonly #disk: DiskGuard
@@ -108,10 +126,16 @@ export class Store implements EventStore {
     this.#parts = parts
     this.nodeId = streams.nodeId
     this.blobs = new BlobStore(meta, options.clock, () => parts.health.refusal())
-    this.#committer = new Committer({ meta, streams, limits: options.block, sync: options.sync === 'always' })
+    this.#committer = new Committer({
+      meta,
+      streams,
+      limits: options.block,
+      topic: options.topic,
+      sync: options.sync === 'always',
+    })
     this.#queue = new CommitQueue({
-      commit: (requests) => this.#commit(requests),
-      settle: (committed) => this.#settle(committed),
+      commit: (jobs) => this.#commit(jobs),
+      settle: (group) => this.#settle(group),
       ready: () => this.#upkeep.roomToSeal(),
       maxGroupBytes: options.maxInFlightBytes,
     })
@@ -132,6 +156,21 @@ export class Store implements EventStore {
       retentionOf: (state) => this.#retentionOf(state),
       writeFailed: (error) => {
         this.#disk.failed(error)
+      },
+    })
+    this.replicas = new ReplicaStore({
+      ...parts,
+      ...options,
+      identity: options.directory.identity,
+      upkeep: this.#upkeep,
+      alwaysSynced: options.sync === 'always',
+      commit: (job, bytes) => this.#queue.add(job, bytes),
+      publish: (batches) => {
+        this.#tellListeners(batches)
+      },
+      sync: (always) => this.#syncIfDirty(always),
+      check: () => {
+        if (this.#closed !== undefined) throw new StoreClosedError()
       },
     })
     for (const database of [meta, blocks]) {
@@ -163,6 +202,7 @@ export class Store implements EventStore {
     const databases = await openDatabases(options, place)
     try {
       const store = new Store(await Store.#recover(options, databases, place))
+      await store.replicas.load()
       store.#start()
       return store
     } catch (error) {
@@ -182,7 +222,7 @@ export class Store implements EventStore {
     const boot = await bootId()
     const head = HeadFile.open(path, boot)
     try {
-      const streams = new StreamTable(nodeId)
+      const streams = new StreamTable(nodeId, await loadEpoch(databases.meta))
       const names = await StreamNames.load(databases.meta)
       const recovered = await recover({ ...databases, streams, head, limits: block, logger })
       const health = new Health()
@@ -232,6 +272,8 @@ export class Store implements EventStore {
   async append(request: AppendRequest): Promise<readonly Publication[]> {
     if (this.#closed !== undefined) throw new StoreClosedError()
     if (request.events.length === 0) return []
+    const refusal = this.#parts.health.publishRefusal()
+    if (refusal !== undefined) throw refusal
     return this.#queue.add(request, this.#checkRequest(request))
   }
 
@@ -254,16 +296,18 @@ export class Store implements EventStore {
     return bytes
   }
 
-  async #commit(requests: readonly AppendRequest[]): Promise<Committed> {
-    const refusal = this.#parts.health.refusal()
+  async #commit(jobs: readonly StoreJob[]): Promise<CommittedGroup> {
+    const { health } = this.#parts
+    const requests = jobs.filter(isRequest)
+    const refusal = requests.length > 0 ? health.publishRefusal() : health.refusal()
     if (refusal !== undefined) throw refusal
-    return this.#committer.commit(requests)
+    const replicas = requests.length < jobs.length ? jobs.filter(isReplicaJob) : []
+    return { jobs, committed: await this.#committer.commit(requests, replicas) }
   }
 
   /** What follows from a commit, while the next one is being written. */
-  #settle(committed: Committed): readonly (readonly Publication[])[] {
+  #settle({ jobs, committed }: CommittedGroup): readonly (readonly Publication[])[] {
     this.#noteHeads(committed.states)
-    this.#committedAt = performance.now()
     const { counters } = this.#parts
     counters.commitSeconds.observe(committed.commitMs / 1000)
     counters.syncSeconds.observe(committed.writeMs / 1000)
@@ -272,7 +316,10 @@ export class Store implements EventStore {
     counters.committedBytes += committed.bytes
     this.#tellListeners(committed.batches)
     this.#upkeep.committed(committed.states, committed.completedBlock)
-    return committed.publications
+    const { publications } = committed
+    if (publications.length === jobs.length) return publications
+    let request = 0
+    return jobs.map((job) => (isRequest(job) ? (publications[request++] ?? []) : []))
   }
 
   /** Whatever a listener does, its publishers' events are stored. */
@@ -291,22 +338,28 @@ export class Store implements EventStore {
     const synced = this.#parts.options.sync === 'always'
     for (const state of states) {
       if (synced) state.syncedOffset = state.nextOffset
+      // What is lost of a replica can be fetched again.
+      if (state.isReplica) continue
       this.#parts.head.write(state.stream, { nextOffset: state.nextOffset, syncedOffset: state.syncedOffset })
     }
+    if (synced) this.replicas.moved(states)
   }
 
   /** In the modes that do not wait for the disk: brings what was committed there. */
-  async #syncIfDirty(): Promise<void> {
+  async #syncIfDirty(always = false): Promise<void> {
     const { streams, meta, head } = this.#parts
     const dirty = [...streams.born()].filter((state) => state.syncedOffset < state.nextOffset && !state.damaged)
-    if (dirty.length === 0 || this.#parts.health.refusal() !== undefined) return
+    if ((dirty.length === 0 && !always) || this.#parts.health.refusal() !== undefined) return
     const ends = dirty.map((state) => state.nextOffset)
     const value = encodeSingle(SYNCED, this.#parts.counters.commits)
     await meta.write([{ type: 'put', key: singleKey(SYNCED), value }], true)
     dirty.forEach((state, at) => {
       state.syncedOffset = ends[at] ?? 0
-      head.write(state.stream, { nextOffset: state.nextOffset, syncedOffset: state.syncedOffset })
+      if (!state.isReplica) {
+        head.write(state.stream, { nextOffset: state.nextOffset, syncedOffset: state.syncedOffset })
+      }
     })
+    this.replicas.moved(dirty)
   }
 
   offsets(): OffsetMap {
@@ -383,7 +436,8 @@ export class Store implements EventStore {
 
   #retentionOf(state: StreamState): Retention {
     const { streams, names } = this.#parts
-    const name = streams.isOwn(state) ? names.nameOf(state.number) : undefined
+    if (!streams.isOwn(state)) return this.replicas.limitsOf(state.stream) ?? KEEP_EVERYTHING
+    const name = names.nameOfStream(state.number)
     return (name === undefined ? undefined : this.#retention.get(name)) ?? KEEP_EVERYTHING
   }
 
@@ -393,7 +447,7 @@ export class Store implements EventStore {
     const clockJumped = this.#guard.check() !== 0
     for (const state of streams.born()) {
       const own = streams.isOwn(state)
-      const name = own ? names.nameOf(state.number) : undefined
+      const name = own ? names.nameOfStream(state.number) : this.replicas.status(state.stream)?.name
       const retention = this.#retentionOf(state)
       const nowMicros = options.clock.nowMicros()
       statuses.push(await describeStream({ state, own, name, retention, index, nowMicros, clockJumped }))
@@ -447,7 +501,8 @@ const SYNCED = 'synced'
 
 /** After this the head file speaks of the running boot and of what is really there. */
 function bringUpToDate(head: HeadFile, boot: string, names: StreamNames, streams: StreamTable): void {
-  for (const { stream, nextOffset, syncedOffset } of streams.born()) {
+  for (const { stream, nextOffset, syncedOffset, isReplica } of streams.born()) {
+    if (isReplica) continue
     const found = head.found.get(stream)
     // Whatever was not known to be synced may have come through a crash in the page cache only.
     if (found?.nextOffset !== nextOffset) head.write(stream, { nextOffset, syncedOffset })
@@ -463,7 +518,7 @@ function checkHead(head: HeadFile, names: StreamNames, health: Health, streams: 
     health.raise('names', `${lost} stream names are missing; restore the data directory from a backup`, readOnly)
   }
   const unknown = [...streams.born()].find(
-    (state) => streams.isOwn(state) && state.number > 0 && !names.has(parseStreamId(state.stream).number),
+    (state) => streams.isOwn(state) && state.number > 0 && names.nameOfStream(state.number) === undefined,
   )
   if (unknown !== undefined) {
     health.raise(

@@ -2,6 +2,7 @@ import type { Database } from './database.js'
 import { singleKey } from './keys.js'
 import { decodeSingle, encodeSingle } from './single-value.js'
 import { StoreCorruptError } from './store-errors.js'
+import { EPOCH_SIZE } from './stream-table.js'
 
 const NAMES = 'stream-names'
 
@@ -39,6 +40,11 @@ export class StreamNames {
 
   nameOf(number: number): string | undefined {
     return this.#names.get(number)
+  }
+
+  /** The name of an own stream, of whatever epoch. */
+  nameOfStream(number: number): string | undefined {
+    return this.#names.get(number % EPOCH_SIZE)
   }
 
   has(number: number): boolean {

@@ -1,7 +1,9 @@
 import { parseStreamId, type StreamId } from '../core/index.js'
 import { isFull, type BlockLimits } from './block-boundaries.js'
 import type { BlockSummary } from './block-summary.js'
+import type { ForkProof } from './fork-proof.js'
 import { StreamKeys } from './keys.js'
+import type { SignedHead } from './signed-head.js'
 import { emptyStreamRecord, type StreamRecord } from './stream-record.js'
 import { TailBlock, type TailPart } from './tail-block.js'
 
@@ -28,6 +30,16 @@ export class StreamState {
   oldestBlock: BlockSummary | undefined
   /** Offset that a prune under way will leave as the oldest; 0 when there is none. */
   pruningTo = 0
+  /** Whether it grows by what its owner has signed, instead of being written here. */
+  isReplica = false
+  /** Stored signed heads by the first offset of their block: one for each block of the tail, and the newest of all. */
+  heads: ReadonlyMap<number, SignedHead> = new Map()
+  /** Of a replica: the oldest offset that its owner keeps, by the newest head that was seen. */
+  prunedByOwner = 0
+  /** Proof that its owner has signed two histories: nothing more is taken. */
+  frozen: ForkProof | undefined
+  /** What is being written of a replica: commits into its tail, or whole blocks; never both. */
+  busy: 'commits' | 'blocks' | undefined
 
   constructor(stream: StreamId, record: StreamRecord = emptyStreamRecord(stream)) {
     this.stream = stream
@@ -62,6 +74,26 @@ export class StreamState {
 
   get tailStoredBytes(): number {
     return this.closed.reduce((sum, block) => sum + block.storedBytes, this.open.storedBytes)
+  }
+
+  /** Complete blocks that can be sealed now: those of a replica only with their owner's signature, in order. */
+  get sealable(): readonly TailBlock[] {
+    if (!this.isReplica) return this.closed
+    const unsigned = this.closed.findIndex(({ signature }) => signature === undefined)
+    return unsigned < 0 ? this.closed : this.closed.slice(0, unsigned)
+  }
+
+  /** Of a replica: the oldest block of the tail that its owner's signature is not known of. */
+  unsigned(): TailBlock | undefined {
+    return this.tail().find(({ signature }) => signature === undefined)
+  }
+
+  /** The stored head that reaches farthest. */
+  get newestHead(): SignedHead | undefined {
+    let newest: SignedHead | undefined
+    for (const head of this.heads.values())
+      if (newest === undefined || head.nextOffset > newest.nextOffset) newest = head
+    return newest
   }
 
   /** Whether no event was ever stored in it. */
@@ -107,18 +139,19 @@ export class StreamState {
 
   /** The record after the oldest closed blocks became these sealed ones. */
   recordWith(sealed: readonly BlockSummary[]): StreamRecord {
-    const last = sealed.at(-1)
-    if (last === undefined) return this.record
-    return {
-      ...this.record,
-      sealedEnd: last.firstOffset + last.count,
-      sealedHash: last.hash,
-      blocks: this.record.blocks + sealed.length,
-      sealedBlocks: this.record.sealedBlocks + sealed.length,
-      storedBytes: sealed.reduce((sum, block) => sum + block.storedBytes, this.record.storedBytes),
-      nextLamport: last.lastLamport + 1,
-      newestTimestamp: this.closed[sealed.length - 1]?.parts.at(-1)?.lines.timestamps.at(-1) ?? 0,
-    }
+    const newestTimestamp = this.closed[sealed.length - 1]?.parts.at(-1)?.lines.timestamps.at(-1) ?? 0
+    return recordAfter(this.record, sealed, newestTimestamp)
+  }
+
+  /** Begins anew behind a record, without a tail: blocks were taken over whole, or what the tail was is given up. */
+  restart(record: StreamRecord): void {
+    this.record = record
+    this.closed = []
+    this.open = new TailBlock(record.sealedEnd, record.sealedHash)
+    this.nextOffset = record.sealedEnd
+    this.syncedOffset = record.sealedEnd
+    this.nextLamport = record.nextLamport
+    this.newestTimestamp = record.newestTimestamp
   }
 
   /** The record after these oldest sealed blocks were dropped. */
@@ -137,5 +170,25 @@ export class StreamState {
   sealed(blocks: number, record: StreamRecord): void {
     this.record = record
     this.closed = this.closed.slice(blocks)
+  }
+}
+
+/** A record after more blocks were sealed. */
+export function recordAfter(
+  record: StreamRecord,
+  sealed: readonly BlockSummary[],
+  newestTimestamp: number,
+): StreamRecord {
+  const last = sealed.at(-1)
+  if (last === undefined) return record
+  return {
+    ...record,
+    sealedEnd: last.firstOffset + last.count,
+    sealedHash: last.hash,
+    blocks: record.blocks + sealed.length,
+    sealedBlocks: record.sealedBlocks + sealed.length,
+    storedBytes: sealed.reduce((sum, block) => sum + block.storedBytes, record.storedBytes),
+    nextLamport: last.lastLamport + 1,
+    newestTimestamp,
   }
 }

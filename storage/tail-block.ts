@@ -24,6 +24,8 @@ export class TailBlock implements BlockFill {
   /** Bytes of lines, which is about what the block takes in memory. */
   lineBytes = 0
   storedBytes = 0
+  /** Of a replica: its owner's signature of the block, once it is known. Without it the block is not sealed. */
+  signature: Buffer | undefined
   #joined: Lines[] = []
   #joinedParts = 0
 

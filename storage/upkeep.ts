@@ -37,6 +37,7 @@ export class Upkeep {
   readonly #maintenance: Maintenance
   #unsealedBytes = 0
   #waiting: (() => void)[] = []
+  readonly #tasks: (() => Promise<void>)[] = []
 
   constructor(options: UpkeepOptions) {
     this.#options = options
@@ -54,8 +55,28 @@ export class Upkeep {
     this.#maintenance.wake()
   }
 
-  stop(): Promise<void> {
-    return this.#maintenance.stop()
+  async stop(): Promise<void> {
+    await this.#maintenance.stop()
+    // Whoever waits for one of these is told by the task itself that the store is closed.
+    for (const task of this.#tasks.splice(0)) await task()
+  }
+
+  /** Does something while nothing is sealed or pruned, before anything else of that. Must not be called by a task. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#tasks.push(() => work().then(resolve, reject))
+      this.#maintenance.wake()
+    })
+  }
+
+  /** Seals what is complete of a stream, and of others by the way; only as part of an exclusive task. */
+  async sealNow(state: StreamState): Promise<void> {
+    while (state.sealable.length > 0 && (await this.#sealSome())) continue
+  }
+
+  /** Prunes one stream at once; only as part of an exclusive task. */
+  async pruneNow(state: StreamState): Promise<void> {
+    await this.#prune(state, this.#options.retentionOf(state), this.#options.clock.nowMicros())
   }
 
   /** Has complete blocks sealed, and open ones when they are due. */
@@ -99,13 +120,21 @@ export class Upkeep {
   async #work(): Promise<void> {
     const { pruneIntervalMs, health } = this.#options
     this.#maintenance.wakeIn(pruneIntervalMs)
+    await this.#doTasks()
     if (health.refusal() !== undefined) return
     this.#closeAged()
-    while (await this.#sealSome()) await this.#pruneAll()
+    while (await this.#sealSome()) {
+      await this.#pruneAll()
+      await this.#doTasks()
+    }
     await this.#pruneAll()
     await this.#options.reclaimer.compact()
     const laterMs = await this.#options.tails.compact()
     if (laterMs !== undefined) this.#maintenance.wakeIn(laterMs)
+  }
+
+  async #doTasks(): Promise<void> {
+    for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) await task()
   }
 
   /** Ends open blocks that are older than their stream wants. */
@@ -114,7 +143,7 @@ export class Upkeep {
     for (const state of streams.born()) {
       const { maxBlockAgeMicros } = retentionOf(state)
       const { firstTimestamp } = state.open
-      if (maxBlockAgeMicros === Infinity || firstTimestamp === undefined || state.damaged) continue
+      if (maxBlockAgeMicros === Infinity || firstTimestamp === undefined || state.damaged || state.isReplica) continue
       const dueMicros = firstTimestamp + maxBlockAgeMicros - clock.nowMicros()
       if (dueMicros <= 0) state.closeOpen()
       else this.#maintenance.wakeIn(Math.ceil(dueMicros / 1000))
@@ -152,11 +181,15 @@ export class Upkeep {
   async #prune(state: StreamState, retention: Retention, nowMicros: number): Promise<number> {
     const { pruner, counters, logger } = this.#options
     try {
-      const { blocks, events, storedBytes } = await pruner.prune(state, retention, nowMicros)
-      counters.prunedBlocks += blocks
-      counters.prunedEvents += events
-      counters.prunedBytes += storedBytes
-      return blocks
+      let pruned = 0
+      for (const prune of [() => pruner.prune(state, retention, nowMicros), () => pruner.pruneTail(state)]) {
+        const { blocks, events, storedBytes } = await prune()
+        counters.prunedBlocks += blocks
+        counters.prunedEvents += events
+        counters.prunedBytes += storedBytes
+        pruned += blocks
+      }
+      return pruned
     } catch (error) {
       if (!(error instanceof CorruptRecordError)) throw error
       counters.corruptRecords++
@@ -185,7 +218,7 @@ export class Upkeep {
   #countUnsealed(): void {
     let bytes = 0
     for (const state of this.#options.streams.born()) {
-      for (const block of state.closed) bytes += block.lineBytes
+      for (const block of state.sealable) bytes += block.lineBytes
     }
     this.#unsealedBytes = bytes
   }

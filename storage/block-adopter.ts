@@ -1,0 +1,180 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { EventBatch } from '../core/index.js'
+import type { VerifiedBlock } from './block-transfer.js'
+import type { WriteStep } from './database.js'
+import { endOf } from './foreign-parts.js'
+import type { Health } from './health.js'
+import { malformed, type ApplyOutcome } from './replica-outcome.js'
+import type { Contradiction } from './replica-writer.js'
+import type { Sealer } from './sealer.js'
+import type { StreamRecord } from './stream-record.js'
+import type { StreamState } from './stream-state.js'
+import type { StreamTable } from './stream-table.js'
+import type { Upkeep } from './upkeep.js'
+
+/** Blocks and bytes of lines written with one sync, as when sealing. */
+const MAX_ROUND_BLOCKS = 16
+const MAX_ROUND_BYTES = 8 * 1024 * 1024
+
+export interface BlockAdopterOptions {
+  readonly streams: StreamTable
+  readonly sealer: Sealer
+  readonly upkeep: Upkeep
+  readonly health: Health
+  /** Tells everybody who follows what is committed. */
+  readonly publish: (batches: readonly EventBatch[]) => void
+}
+
+/** `overlap`: part of it lies in the tail already, so it has to go there. */
+export type AdoptOutcome = ApplyOutcome | Contradiction | { readonly kind: 'overlap' }
+
+interface Entry {
+  readonly state: StreamState
+  readonly block: VerifiedBlock
+  readonly resolve: (outcome: AdoptOutcome) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Puts whole blocks of replicas straight into the sealed store, several with one sync, between rounds of sealing. */
+export class BlockAdopter {
+  readonly #options: BlockAdopterOptions
+  #waiting: Entry[] = []
+
+  constructor(options: BlockAdopterOptions) {
+    this.#options = options
+  }
+
+  /** Blocks of one stream are to be given in order; those that follow each other share a write. */
+  adopt(state: StreamState, block: VerifiedBlock): Promise<AdoptOutcome> {
+    const { upkeep } = this.#options
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ state, block, resolve, reject })
+      if (this.#waiting.length === 1) upkeep.exclusively(() => this.#work()).catch(reject)
+    })
+  }
+
+  async #work(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const [{ state }] = this.#waiting as [Entry]
+      const entries = this.#take(state)
+      try {
+        await this.#adoptRun(state, entries)
+      } catch (error) {
+        for (const entry of entries) entry.reject(error)
+      }
+    }
+  }
+
+  /** The oldest entries of a stream, up to the limits of a round. */
+  #take(state: StreamState): Entry[] {
+    const taken: Entry[] = []
+    let bytes = 0
+    this.#waiting = this.#waiting.filter((entry) => {
+      bytes += entry.state === state ? entry.block.lines.bytes.length : 0
+      const fits = taken.length < MAX_ROUND_BLOCKS && (taken.length === 0 || bytes <= MAX_ROUND_BYTES)
+      if (entry.state !== state || !fits) return true
+      taken.push(entry)
+      return false
+    })
+    return taken
+  }
+
+  async #adoptRun(state: StreamState, entries: readonly Entry[]): Promise<void> {
+    const { health, upkeep } = this.#options
+    const refusal = health.refusal()
+    if (refusal !== undefined) throw refusal
+    await upkeep.sealNow(state)
+    // A commit under way into the tail of the stream ends by itself.
+    while (state.busy === 'commits') await nextTurn()
+    state.busy = 'blocks'
+    try {
+      const base = await this.#baseFor(state, entries[0]?.block)
+      const accepted: Entry[] = []
+      let place: Place = { nextOffset: base.sealedEnd, hash: base.sealedHash, nextLamport: base.nextLamport }
+      for (const entry of entries) {
+        const outcome = outcomeFor(entry.block, place, state, base)
+        if (outcome === undefined) {
+          accepted.push(entry)
+          place = placeAfter(entry.block)
+        } else entry.resolve(outcome)
+      }
+      if (accepted.length > 0) await this.#write(state, base, accepted)
+    } finally {
+      state.busy = undefined
+    }
+    await upkeep.pruneNow(state)
+  }
+
+  /** What the blocks go on from: what is held, or nothing when its owner says that all of it is pruned. */
+  async #baseFor(state: StreamState, first: VerifiedBlock | undefined): Promise<StreamRecord> {
+    if (first === undefined || first.from <= state.nextOffset || state.prunedByOwner !== first.from) return state.record
+    await this.#options.upkeep.pruneNow(state)
+    if (state.record.blocks > 0) return state.record
+    const { from, previousHash } = first
+    return { ...state.record, firstOffset: from, sealedEnd: from, sealedHash: previousHash, nextLamport: 0 }
+  }
+
+  async #write(state: StreamState, base: StreamRecord, entries: readonly Entry[]): Promise<void> {
+    const { sealer, streams, publish } = this.#options
+    const blocks = entries.map(({ block }) => block)
+    const restarts = base !== state.record
+    const record = await sealer.adopt(state, base, blocks, restarts ? forgetTail(state) : [])
+    streams.nextLamport = Math.max(streams.nextLamport, record.nextLamport)
+    state.restart(record)
+    if (restarts) state.heads = new Map()
+    publish(blocks.map(({ lines }) => new EventBatch(lines)))
+    for (const { block, resolve } of entries) resolve({ kind: 'applied', nextOffset: endOf(block) })
+  }
+}
+
+/** End of what is held, when the blocks before are taken as done. */
+interface Place {
+  readonly nextOffset: number
+  readonly hash: Buffer
+  readonly nextLamport: number
+}
+
+function placeAfter(block: VerifiedBlock): Place {
+  const last = block.parts.at(-1)
+  return {
+    nextOffset: endOf(block),
+    hash: last?.hash ?? block.previousHash,
+    nextLamport: (block.lines.lamports.at(-1) ?? 0) + 1,
+  }
+}
+
+/** Why a block cannot be put behind the place; `undefined` when it can. */
+function outcomeFor(
+  block: VerifiedBlock,
+  place: Place,
+  state: StreamState,
+  base: StreamRecord,
+): AdoptOutcome | undefined {
+  if (state.frozen !== undefined) return { kind: 'frozen' }
+  if (endOf(block) <= place.nextOffset) return { kind: 'known' }
+  if (base === state.record && state.tailEvents > 0) return outcomeBesideTail(block, state)
+  if (block.from > place.nextOffset) return { kind: 'gap', nextOffset: place.nextOffset }
+  if (block.from < place.nextOffset) {
+    const offset = place.nextOffset
+    return { kind: 'contradiction', offset, reason: `two blocks hold the event before offset ${String(offset)}` }
+  }
+  if (!block.previousHash.equals(place.hash)) {
+    const offset = place.nextOffset
+    const reason = `the events before offset ${String(offset)} are different ones`
+    return { kind: 'contradiction', offset, reason }
+  }
+  if ((block.lines.lamports[0] ?? 0) < place.nextLamport) return malformed('its lamports do not rise')
+  return undefined
+}
+
+function outcomeBesideTail(block: VerifiedBlock, state: StreamState): AdoptOutcome {
+  if (block.from < state.tailEnd) return { kind: 'overlap' }
+  if (block.from > state.tailEnd) return { kind: 'gap', nextOffset: state.tailEnd }
+  return { kind: 'unsealed', from: state.tail()[0]?.firstOffset ?? block.from }
+}
+
+function forgetTail(state: StreamState): WriteStep[] {
+  const tail = state.tail().flatMap(({ parts }) => parts.map(({ lines }) => state.keys.at('tail', lines.firstOffset)))
+  const heads = [...state.heads.keys()].map((offset) => state.keys.at('head', offset))
+  return [...tail, ...heads].map((key) => ({ type: 'del', key }))
+}

@@ -1,0 +1,142 @@
+import type { Clock } from '../core/index.js'
+import { parseStreamId, type StreamId } from '../core/index.js'
+import { blockSigningBytes } from './block-header.js'
+import type { ChainLookup } from './chain-lookup.js'
+import { CorruptRecordError } from './corrupt-record.js'
+import type { Database } from './database.js'
+import { decodeFork, encodeFork, type ForkProof, type SignedStatement } from './fork-proof.js'
+import type { Health } from './health.js'
+import { KIND, kindRange, streamOfKey } from './keys.js'
+import type { Contradiction } from './replica-writer.js'
+import { headSigningBytes, type SignedHead } from './signed-head.js'
+import { StoreReadOnlyError } from './store-errors.js'
+import type { StoreLogger } from './store-options.js'
+import { StreamState } from './stream-state.js'
+import type { StreamTable } from './stream-table.js'
+
+export interface ForkWatchOptions {
+  readonly topic: string
+  readonly meta: Database
+  readonly streams: StreamTable
+  readonly chain: ChainLookup
+  readonly health: Health
+  readonly clock: Clock
+  readonly logger: StoreLogger
+}
+
+/** Proofs are few: every one of them stops a stream for good. */
+const MAX_PROOFS = 10_000
+
+/** Finds out whether a stream has two histories, and stops it then. */
+export class ForkWatch {
+  readonly #options: ForkWatchOptions
+
+  constructor(options: ForkWatchOptions) {
+    this.#options = options
+  }
+
+  /** Streams that were frozen before are again. */
+  async load(): Promise<void> {
+    const { meta, streams } = this.#options
+    for (const [key, value] of await meta.page({ ...kindRange(KIND.fork), limit: MAX_PROOFS })) {
+      const stream = streamOfKey(key)
+      let state = streams.get(stream)
+      if (state === undefined) streams.add((state = new StreamState(stream)))
+      this.#stop(state, decodeFork(stream, value))
+    }
+  }
+
+  /** What a signed head, whose signature was checked, contradicts of that which is held up to there. */
+  async contradictionOf(state: StreamState, head: SignedHead): Promise<Contradiction | undefined> {
+    const { nextOffset, blockOffset, hash } = head
+    for (const known of state.heads.values()) if (known.signature.equals(head.signature)) return undefined
+    const place = await this.#place(state, nextOffset)
+    if (place === undefined) return undefined
+    const at = String(nextOffset)
+    const contradiction = (reason: string): Contradiction => ({ kind: 'contradiction', offset: nextOffset, reason })
+    if (place.hash === undefined) return contradiction(`offset ${at} ends a commit there and lies inside of one here`)
+    if (!place.hash.equals(hash)) return contradiction(`the events before offset ${at} are different ones`)
+    if (blockOffset !== nextOffset && place.blockOffset !== blockOffset) {
+      return contradiction(`the block before offset ${at} begins at different places`)
+    }
+    return undefined
+  }
+
+  async #place(state: StreamState, offset: number) {
+    try {
+      return await this.#options.chain.find(state, offset)
+    } catch (error) {
+      // Damage of our own proves nothing about others.
+      if (error instanceof CorruptRecordError) return undefined
+      throw error
+    }
+  }
+
+  /**
+   * Keeps both statements for good and takes nothing more of the stream.
+   *
+   * @param known what we hold, where it is at hand
+   */
+  async freeze(
+    state: StreamState,
+    { offset, reason }: Contradiction,
+    theirs: SignedStatement,
+    known?: SignedStatement,
+  ): Promise<ForkProof> {
+    const { meta, clock } = this.#options
+    const ours = known ?? (await this.#ownStatement(state, offset))
+    if (state.frozen !== undefined) return state.frozen
+    const statements = ours === undefined ? [theirs] : [ours, theirs]
+    const proof = { stream: state.stream, offset, reason, foundMicros: Math.max(0, clock.nowMicros()), statements }
+    this.#stop(state, proof)
+    await meta.write([{ type: 'put', key: state.keys.fork, value: encodeFork(proof) }], true)
+    return proof
+  }
+
+  /** Something signed that covers what is held at an offset. */
+  async #ownStatement(state: StreamState, offset: number): Promise<SignedStatement | undefined> {
+    const { topic, chain } = this.#options
+    const head = state.newestHead
+    if (head !== undefined && head.nextOffset >= offset) return this.statementOf(head)
+    try {
+      const summary =
+        offset > 0 && offset <= state.record.sealedEnd ? await chain.blockAt(state, offset - 1) : undefined
+      if (summary === undefined) return head === undefined ? undefined : this.statementOf(head)
+      const header = await chain.header(summary)
+      return { bytes: blockSigningBytes(topic, header), signature: header.signature }
+    } catch (error) {
+      if (error instanceof CorruptRecordError) return undefined
+      throw error
+    }
+  }
+
+  statementOf(head: SignedHead): SignedStatement {
+    return { bytes: headSigningBytes(this.#options.topic, head), signature: head.signature }
+  }
+
+  #stop(state: StreamState, proof: ForkProof): void {
+    const { streams, health, logger } = this.#options
+    const { stream, offset, reason } = proof
+    state.frozen = proof
+    logger.error({ stream, offset, reason }, 'a stream has two histories and is frozen')
+    if (streams.isOwn(state) && !state.isReplica) {
+      const text = `this node's key is in use elsewhere too: stream ${stream} has two histories (${reason}); ${ADVICE_OWN}`
+      health.refusePublishing(forkName(stream), text, (message) => new StoreReadOnlyError(message))
+      return
+    }
+    const { nodeId } = parseStreamId(stream)
+    health.raise(
+      forkName(stream),
+      `node ${nodeId} has written two histories of stream ${stream} (${reason}); ${ADVICE}`,
+    )
+  }
+}
+
+export function forkName(stream: StreamId): string {
+  return `fork ${stream}`
+}
+
+const ADVICE =
+  'nothing more is taken of it; its key was copied, or it goes on from an older backup: it needs a new identity or a new epoch'
+const ADVICE_OWN =
+  'give all but one of the nodes with this key a new identity, or begin a new epoch when this one was restored from a backup'

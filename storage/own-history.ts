@@ -1,0 +1,125 @@
+import { parseStreamId, type StreamId } from '../core/index.js'
+import { CorruptRecordError } from './corrupt-record.js'
+import type { Database } from './database.js'
+import { forkName } from './fork-watch.js'
+import type { Health } from './health.js'
+import { KIND, kindRange, offsetOfKey, singleKey, streamOfKey } from './keys.js'
+import type { SignedHead } from './signed-head.js'
+import { decodeSingle, encodeSingle } from './single-value.js'
+import { StoreReadOnlyError } from './store-errors.js'
+import type { StoreLogger } from './store-options.js'
+import { decodeStoredHead, encodeStoredHead } from './stored-head.js'
+import { StreamState } from './stream-state.js'
+import { EPOCH_SIZE, type StreamTable } from './stream-table.js'
+
+const EPOCH = 'epoch'
+const PROBLEM = 'own-ahead'
+
+/** Heads read at once. */
+const PAGE = 256
+
+export interface OwnHistoryOptions {
+  readonly meta: Database
+  readonly streams: StreamTable
+  readonly health: Health
+  readonly logger: StoreLogger
+}
+
+/** The epoch on record. @throws StoreCorruptError */
+export async function loadEpoch(meta: Database): Promise<number> {
+  const value = await meta.get(singleKey(EPOCH))
+  return value === undefined ? 0 : Number(decodeSingle(EPOCH, value))
+}
+
+/** Signed heads on disk, and what they tell of the node's own past: whether it has written more than it holds. */
+export class OwnHistory {
+  readonly #options: OwnHistoryOptions
+  readonly #ahead = new Map<StreamId, SignedHead>()
+
+  constructor(options: OwnHistoryOptions) {
+    this.#options = options
+  }
+
+  /** Gives the streams their stored heads; returns those that reach beyond what is held. */
+  async load(): Promise<readonly SignedHead[]> {
+    const beyond: SignedHead[] = []
+    for await (const head of this.#stored()) {
+      const { streams } = this.#options
+      const state = streams.get(head.stream)
+      if (this.isPresent(head.stream)) {
+        if (head.nextOffset > (state?.nextOffset ?? 0)) this.#note(head)
+      } else if (state === undefined || head.nextOffset > state.nextOffset) beyond.push(head)
+      else {
+        state.heads = new Map([...state.heads, [head.blockOffset, head]])
+        state.prunedByOwner = Math.max(state.prunedByOwner, head.firstOffset)
+      }
+    }
+    return beyond
+  }
+
+  async *#stored(): AsyncGenerator<SignedHead> {
+    const { meta, logger } = this.#options
+    let { gte } = kindRange(KIND.head)
+    const { lt } = kindRange(KIND.head)
+    for (;;) {
+      const page = await meta.page({ gte, lt, limit: PAGE })
+      for (const [key, value] of page) {
+        try {
+          yield decodeStoredHead(streamOfKey(key), offsetOfKey(key), value)
+        } catch (error) {
+          if (!(error instanceof CorruptRecordError)) throw error
+          // Another one comes with the next head that is heard.
+          logger.warn({ ...error.place, err: error }, 'a signed head is damaged')
+        }
+      }
+      const last = page.at(-1)
+      if (last === undefined || page.length < PAGE) return
+      gte = Buffer.concat([last[0], Buffer.of(0)])
+    }
+  }
+
+  /** Whether a stream is one that this node writes, or would. */
+  isPresent(stream: StreamId): boolean {
+    const { nodeId, epoch } = this.#options.streams
+    return stream.startsWith(nodeId) && parseStreamId(stream).number >= epoch * EPOCH_SIZE
+  }
+
+  ahead(): readonly SignedHead[] {
+    return [...this.#ahead.values()]
+  }
+
+  /** We have signed this once, and do not hold it any more. Durable, since the next one who tells may be long in coming. */
+  async foundAhead(head: SignedHead): Promise<void> {
+    const known = this.#ahead.get(head.stream)
+    if (known !== undefined && known.nextOffset >= head.nextOffset) return
+    this.#note(head)
+    const { meta } = this.#options
+    const { keys } = new StreamState(head.stream)
+    await meta.write([{ type: 'put', key: keys.at('head', head.blockOffset), value: encodeStoredHead(head) }], true)
+  }
+
+  #note(head: SignedHead): void {
+    const { health, logger, streams } = this.#options
+    this.#ahead.set(head.stream, head)
+    streams.nextLamport = Math.max(streams.nextLamport, head.lamport)
+    const { stream, nextOffset } = head
+    logger.error({ stream, nextOffset }, 'others hold more of an own stream than this node does')
+    const text =
+      `others hold events of this node up to offset ${String(nextOffset - 1)} of stream ${stream}, which it has lost: ` +
+      'its data are those of an older backup; nothing is published until a new epoch is begun, which keeps what others hold'
+    health.refusePublishing(PROBLEM, text, (message) => new StoreReadOnlyError(message))
+  }
+
+  async beginEpoch(): Promise<number> {
+    const { meta, streams, health } = this.#options
+    const own = [...streams.all()].filter((state) => streams.isOwn(state)).map(({ stream }) => stream)
+    const seen = [...own, ...this.#ahead.keys()].map((stream) => Math.floor(parseStreamId(stream).number / EPOCH_SIZE))
+    const epoch = Math.max(streams.epoch, ...seen) + 1
+    await meta.write([{ type: 'put', key: singleKey(EPOCH), value: encodeSingle(EPOCH, epoch) }], true)
+    streams.beginEpoch(epoch)
+    this.#ahead.clear()
+    health.clear(PROBLEM)
+    for (const stream of own) health.clear(forkName(stream))
+    return epoch
+  }
+}

@@ -1,0 +1,194 @@
+import type { Clock, StreamId } from '../core/index.js'
+import type { BlockSeal } from './block-seal.js'
+import { encodeTransfer } from './block-transfer.js'
+import type { ChainLookup } from './chain-lookup.js'
+import type { CommitRun } from './commit-run.js'
+import { CorruptRecordError } from './corrupt-record.js'
+import type { Identity } from './identity.js'
+import { joinLines, lineBytes, lineCount } from './lines.js'
+import type { IndexReader } from './index-reader.js'
+import { headSigningBytes, type HeadStatement, type SignedHead } from './signed-head.js'
+import { DEFAULT_STREAM, type StreamNames } from './stream-names.js'
+import type { StreamState } from './stream-state.js'
+import type { StreamTable } from './stream-table.js'
+import type { TailBlock, TailPart } from './tail-block.js'
+
+/** What others can be given from an offset on. */
+export type ReplicaPiece =
+  | { readonly kind: 'run'; readonly run: CommitRun }
+  /** A sealed block, which may begin before the offset that was asked for; `bytes` are what `applyBlock` takes. */
+  | { readonly kind: 'block'; readonly firstOffset: number; readonly nextOffset: number; readonly bytes: Buffer }
+  /** It begins here only later: what lies before was pruned. */
+  | { readonly kind: 'pruned'; readonly firstOffset: number }
+
+export interface ReplicaSourceOptions {
+  readonly topic: string
+  readonly identity: Identity
+  readonly clock: Clock
+  readonly streams: StreamTable
+  readonly names: StreamNames
+  readonly index: IndexReader
+  readonly chain: ChainLookup
+  /** Whether a commit is on disk when it is visible. */
+  readonly alwaysSynced: boolean
+  /** Resolves when what was sealed up to now cannot be undone by a power cut. */
+  readonly sealsAreDurable: () => Promise<void>
+}
+
+/** End of a stretch of the chain that can be signed. */
+type Tip = Pick<HeadStatement, 'nextOffset' | 'hash' | 'lamport' | 'blockOffset'>
+
+/** Reads streams in the forms that travel, and signs how far own streams got. */
+export class ReplicaSource {
+  readonly #options: ReplicaSourceOptions
+
+  constructor(options: ReplicaSourceOptions) {
+    this.#options = options
+  }
+
+  /**
+   * How far an own stream got on disk, signed; `undefined` when there is nothing to sign, or nothing that may be. Events
+   * that a power cut could take are never signed: their offsets might be used again for others.
+   */
+  async signHead(stream: StreamId): Promise<SignedHead | undefined> {
+    const state = this.#options.streams.get(stream)
+    if (state === undefined || !this.#maySign(state)) return undefined
+    const tip = await this.#newestTip(state)
+    return tip === undefined ? undefined : this.#sign(state, tip)
+  }
+
+  /**
+   * What follows on an offset: neighbouring commits of one block of about `maxBytes` of lines at most, or a sealed block.
+   * A replica can only give what ends in a head that it holds, which may be more. `undefined` when there is nothing.
+   *
+   * @throws CorruptRecordError
+   */
+  async read(stream: StreamId, from: number, maxBytes: number): Promise<ReplicaPiece | undefined> {
+    const state = this.#options.streams.get(stream)
+    if (state === undefined || state.isUnborn) return undefined
+    const { firstOffset, sealedEnd } = state.record
+    if (from < firstOffset) return { kind: 'pruned', firstOffset }
+    if (from < sealedEnd) return this.#readBlock(state, from)
+    const block = state.tail().find((each) => each.firstOffset <= from && each.endOffset > from)
+    if (block === undefined) return undefined
+    const own = this.#maySign(state)
+    const run = own ? await this.#readOwn(state, block, from, maxBytes) : readReplica(state, block, from)
+    return run === undefined ? undefined : { kind: 'run', run }
+  }
+
+  /** Signatures of sealed blocks that end after an offset, oldest first. */
+  async readSeals(stream: StreamId, from: number, limit: number): Promise<readonly BlockSeal[]> {
+    const state = this.#options.streams.get(stream)
+    if (state === undefined) return []
+    await this.#options.sealsAreDurable()
+    const { firstOffset, sealedEnd } = state.record
+    const range = { from: Math.max(from, firstOffset), to: sealedEnd }
+    const seals: BlockSeal[] = []
+    const pages = this.#options.index.pages({ state, selection: { kind: 'all' }, ...range, order: 'asc' })
+    for await (const { blocks } of pages) {
+      for (const summary of blocks) {
+        if (seals.length >= limit) return seals
+        const { signature } = await this.#options.chain.header(summary)
+        const { firstOffset, count } = summary
+        seals.push({ stream, firstOffset, nextOffset: firstOffset + count, signature })
+      }
+    }
+    return seals
+  }
+
+  /** An own stream of which there is one history only. */
+  #maySign(state: StreamState): boolean {
+    return this.#options.streams.isOwn(state) && state.frozen === undefined && !state.damaged && !state.isUnborn
+  }
+
+  async #newestTip(state: StreamState): Promise<Tip | undefined> {
+    const nextOffset = this.#options.alwaysSynced ? state.tailEnd : state.syncedOffset
+    if (nextOffset === 0) return undefined
+    const block = state.tail().find((each) => each.firstOffset < nextOffset && each.endOffset >= nextOffset)
+    const part = block?.parts.find(({ lines }) => endOfPart(lines) === nextOffset)
+    if (block !== undefined) return part === undefined ? undefined : tipOf(block, part)
+    const { sealedEnd, sealedHash, nextLamport } = state.record
+    // In other modes what was sealed since the last sync is signed with the next one.
+    if (nextOffset !== sealedEnd) return undefined
+    const [newest] = await this.#options.index.newest(state, 1)
+    const current = newest !== undefined && newest.firstOffset + newest.count === sealedEnd
+    return {
+      nextOffset,
+      hash: sealedHash,
+      lamport: nextLamport,
+      blockOffset: current ? newest.firstOffset : nextOffset,
+    }
+  }
+
+  async #sign(state: StreamState, tip: Tip): Promise<SignedHead> {
+    const { topic, identity, clock, names } = this.#options
+    const statement: HeadStatement = {
+      stream: state.stream,
+      name: names.nameOfStream(state.number) ?? DEFAULT_STREAM,
+      firstOffset: state.record.firstOffset,
+      timeMicros: Math.max(0, clock.nowMicros()),
+      ...tip,
+    }
+    return { ...statement, signature: Buffer.from(await identity.sign(headSigningBytes(topic, statement))) }
+  }
+
+  async #readBlock(state: StreamState, from: number): Promise<ReplicaPiece | undefined> {
+    const { chain, streams, sealsAreDurable } = this.#options
+    if (streams.isOwn(state)) await sealsAreDurable()
+    const summary = await chain.blockAt(state, from)
+    if (summary === undefined) return { kind: 'pruned', firstOffset: state.record.firstOffset }
+    try {
+      const bytes = encodeTransfer(summary, await chain.values(summary))
+      return { kind: 'block', firstOffset: summary.firstOffset, nextOffset: summary.firstOffset + summary.count, bytes }
+    } catch (error) {
+      const pruned = error instanceof CorruptRecordError && error.missing && summary.firstOffset < state.prunedTo
+      if (pruned) return { kind: 'pruned', firstOffset: state.prunedTo }
+      throw error
+    }
+  }
+
+  async #readOwn(state: StreamState, block: TailBlock, from: number, maxBytes: number): Promise<CommitRun | undefined> {
+    const limit = this.#options.alwaysSynced ? state.tailEnd : state.syncedOffset
+    const first = block.parts.findIndex(({ lines }) => endOfPart(lines) > from)
+    const parts: TailPart[] = []
+    let bytes = 0
+    for (const part of block.parts.slice(Math.max(0, first))) {
+      bytes += lineBytes(part.lines).length
+      if (endOfPart(part.lines) > limit || (parts.length > 0 && bytes > maxBytes)) break
+      parts.push(part)
+    }
+    const last = parts.at(-1)
+    if (last === undefined) return undefined
+    return runOf(block, parts, await this.#sign(state, tipOf(block, last)))
+  }
+}
+
+/** A replica holds one head per block of the tail: what it covers is what can be given. */
+function readReplica(state: StreamState, block: TailBlock, from: number): CommitRun | undefined {
+  const head = state.heads.get(block.firstOffset)
+  if (head === undefined || head.nextOffset > block.endOffset) return undefined
+  const parts = block.parts.filter(({ lines }) => endOfPart(lines) > from && endOfPart(lines) <= head.nextOffset)
+  return parts.length === 0 ? undefined : runOf(block, parts, head)
+}
+
+function runOf(block: TailBlock, parts: readonly TailPart[], head: SignedHead): CommitRun {
+  const [first] = parts
+  const before = first === undefined ? -1 : block.parts.indexOf(first) - 1
+  return {
+    from: first?.lines.firstOffset ?? block.firstOffset,
+    previousHash: block.parts[before]?.hash ?? block.previousHash,
+    counts: parts.map(({ lines }) => lineCount(lines)),
+    lines: lineBytes(joinLines(parts.map(({ lines }) => lines))),
+    head,
+    blockSignature: head.nextOffset === block.endOffset ? block.signature : undefined,
+  }
+}
+
+function tipOf(block: TailBlock, { lines, hash }: TailPart): Tip {
+  const lamport = (lines.lamports.at(-1) ?? 0) + 1
+  return { nextOffset: endOfPart(lines), hash, lamport, blockOffset: block.firstOffset }
+}
+
+function endOfPart(lines: TailPart['lines']): number {
+  return lines.firstOffset + lineCount(lines)
+}

@@ -19,8 +19,8 @@ import { renderMetrics } from './metrics.js'
 /** The topic of a node without a swarm. */
 const LOCAL_TOPIC = 'default-topic'
 
-/** Room that lets both databases be opened on a full disk: with 4 MiB opening failed, with 8 it worked. */
-const RESERVE_BYTES = 8 * 1024 * 1024
+/** Room that lets both databases be opened on a full disk: a table as big as each log, which is a write buffer and a batch more. */
+const RESERVE_BYTES = 16 * 1024 * 1024
 
 /** What the daemon writes to the log; pino fits. */
 export interface DaemonLogger extends ApiLogger {

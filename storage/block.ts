@@ -38,14 +38,14 @@ export const POSITIONS_PART = 1
 export const FIRST_FRAMES_PART = 2
 
 /** Neighbouring frames in one value: a value costs more to fetch than its bytes. */
-export const FRAMES_PER_PART = 16
+export const FRAMES_PER_PART = 8
 
 /** Positions longer than this are deflated, bytes. */
 const MAX_PLAIN_POSITIONS = 1024
 
 /** Frames of the tail are taken over when they have this many events or bytes of lines; smaller ones deflate badly. */
-const MIN_REUSED_EVENTS = 12
-const MIN_REUSED_BYTES = 6 * 1024
+const MIN_REUSED_EVENTS = 20
+const MIN_REUSED_BYTES = 8 * 1024
 
 /** Events of one commit that lie in the block. */
 export interface BlockPart {

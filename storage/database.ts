@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { ClassicLevel } from 'classic-level'
 import type { MillraceError } from '../core/index.js'
 import type { KeySpan } from './leveldb-files.js'
@@ -13,6 +14,10 @@ import {
   toStoreError,
 } from './store-errors.js'
 import { TableGuard } from './table-guard.js'
+
+/** How long a read waits for a database that could not be opened anew, and how often it looks at least; milliseconds. */
+const READ_PATIENCE_MS = 10_000
+const RETRY_MS = 100
 
 type Level = ClassicLevel<Buffer, Buffer>
 
@@ -58,6 +63,8 @@ export class Database {
   readonly #guard: TableGuard
   /** Set while the database is being opened anew. */
   #reopening: Promise<void> | undefined
+  /** Aborted, and replaced, when the database was opened anew or is closed. */
+  #back = new AbortController()
   #closed: Promise<void> | undefined
   #onFailure: (error: unknown) => void = () => undefined
 
@@ -169,6 +176,12 @@ export class Database {
   async #closeAndOpen(): Promise<void> {
     await this.#level.close()
     await openLevel(this.#level, this.#directory)
+    this.#wakeReaders()
+  }
+
+  #wakeReaders(): void {
+    this.#back.abort()
+    this.#back = new AbortController()
   }
 
   close(): Promise<void> {
@@ -177,19 +190,23 @@ export class Database {
 
   async #shutdown(): Promise<void> {
     await this.#reopening?.catch(() => undefined)
+    this.#wakeReaders()
     await this.#level.close()
   }
 
-  /** Reads that a reopening cuts off are done again. */
+  /** Reads that a reopening cuts off are done again; when opening fails, it is tried again soon, and that is waited for. */
   async #read<T>(span: KeySpan, operation: () => Promise<T>): Promise<T> {
     if (!this.#guard.isClear) await this.#guard.checkKeys(span)
+    const deadline = performance.now() + READ_PATIENCE_MS
     for (;;) {
       if (this.#reopening !== undefined) await this.#reopening.catch(() => undefined)
       try {
         return await operation()
       } catch (error) {
-        if (this.#reopening !== undefined && isCutOff(error)) continue
-        throw this.#toError(error, 'cannot read from')
+        if (!isCutOff(error) || this.#closed !== undefined || performance.now() > deadline) {
+          throw this.#toError(error, 'cannot read from')
+        }
+        if (this.#reopening === undefined) await delay(RETRY_MS, undefined, { signal: this.#back.signal }).catch(ignore)
       }
     }
   }
@@ -233,4 +250,8 @@ function spanOf({ gte, gt, lt, lte }: KeyRange): KeySpan {
 function isCutOff(error: unknown): boolean {
   const code = errorCode(error)
   return code === 'LEVEL_DATABASE_NOT_OPEN' || code === 'LEVEL_ITERATOR_NOT_OPEN' || code === 'LEVEL_ABORTED'
+}
+
+function ignore(): void {
+  // Woken early.
 }

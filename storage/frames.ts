@@ -4,10 +4,10 @@ import type { Lines } from './lines.js'
 import { borrow, giveBack } from './scratch.js'
 
 /** Events of a frame at most: the fewer, the cheaper is a single event; the more, the better the lines compress. */
-export const MAX_FRAME_EVENTS = 16
+export const MAX_FRAME_EVENTS = 32
 
-/** Bytes of a frame's lines at most, except for a single event that is bigger. */
-export const MAX_FRAME_BYTES = 8 * 1024
+/** Bytes of a frame's lines at most, except for a single event that is bigger; with its dictionary it fits {@link SMALL}. */
+export const MAX_FRAME_BYTES = 15 * 1024
 
 /** Bytes of a dictionary at most: a few lines show the codec what all lines of a stream have in common. */
 const MAX_DICTIONARY_BYTES = 1024
@@ -42,8 +42,8 @@ const FINAL_BLOCK = Buffer.from([0x03, 0x00])
 /** Inflated bytes of frames read at once at most: a block of the biggest event with its header has room. */
 export const MAX_RAW_BYTES = 256 * 1024 * 1024
 
-/** Lines from which inflating moves to zlib's threads, bytes: 0.1 ms of work. */
-const MIN_ASYNC_INFLATED_BYTES = 128 * 1024
+/** Lines from which inflating moves to zlib's threads, bytes: 0.15 ms of work, and what a search finds in a block stays below. */
+const MIN_ASYNC_INFLATED_BYTES = 192 * 1024
 
 /** Cuts lines into frames of about equal size within the limits. */
 export function cutFrames(starts: Uint32Array, from: number, to: number): FrameRange[] {
@@ -64,14 +64,18 @@ export function cutFrames(starts: Uint32Array, from: number, to: number): FrameR
 }
 
 /**
- * Levels of zlib, by who waits. Measured with lines of 378 bytes in frames of 16 behind a dictionary, µs and bytes per
- * event: level 2 1.8 and 52, level 6 2.6 and 44. What is deflated harder also inflates faster.
+ * Levels of zlib, by who waits. Measured with lines of 378 bytes in frames of 32 behind a dictionary, µs and bytes per
+ * event: level 1 1.2 and 51, level 2 1.3 and 49, level 6 2.2 and 41. What is deflated harder also inflates faster.
  */
 const LEVELS = {
   /** A publisher, and the event loop with it. */
-  publisher: 2,
+  publisher: 1,
   nobody: 6,
 } as const
+
+/** Settings of zlib for what fits a window of 16 KiB: less memory to set up for each frame. */
+const SMALL = { windowBits: 14, memLevel: 7 }
+const SMALL_BYTES = 16 * 1024
 
 /** Who waits for a frame. */
 export type FrameWaiter = keyof typeof LEVELS
@@ -224,6 +228,7 @@ function rawFrame({ lines: { bytes, starts }, range }: FrameRequest): Buffer {
 function deflateOptions(rawLength: number, { dictionary, waiting }: FrameRequest): ZlibOptions {
   return {
     level: LEVELS[waiting],
+    ...(rawLength + dictionary.length <= SMALL_BYTES && SMALL),
     finishFlush: constants.Z_FULL_FLUSH,
     // Lines shrink to about a seventh: a quarter of room takes one chunk nearly always.
     chunkSize: Math.max(256, rawLength >> 2),

@@ -60,6 +60,7 @@ import { StreamTable } from './stream-table.js'
 import type { StreamState } from './stream-state.js'
 import { Upkeep } from './upkeep.js'
 import { TailCompactor } from './tail-compactor.js'
+import { takeBackLostSeals } from './take-back.js'
 import { verifyTails } from './verify-tails.js'
 
 /** Bytes that an event takes in flight beside its payload. */
@@ -185,6 +186,7 @@ export class Store implements EventStore {
       reopen: async () => {
         await meta.reopen()
         await blocks.reopen()
+        await takeBackLostSeals(meta, streams)
       },
       verify: () => verifyTails(meta, streams),
       changed: () => {

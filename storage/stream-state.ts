@@ -166,6 +166,13 @@ export class StreamState {
     }
   }
 
+  /** Takes over record and tail of the same stream as it was read from disk, of which less was sealed. */
+  goBackTo({ record, closed, open }: StreamState): void {
+    this.record = record
+    this.closed = closed
+    this.open = open
+  }
+
   /** Lets go of closed blocks that are sealed now. */
   sealed(blocks: number, record: StreamRecord): void {
     this.record = record

@@ -96,35 +96,39 @@ t.test(
     const path = join(temporaryDirectory(t), 'disk')
     mkdirSync(path)
     const mount = (...args: string[]) => spawnSync('mount', args).status
-    if (mount('-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', path) !== 0) {
+    if (mount('-t', 'tmpfs', '-o', 'size=48m', 'tmpfs', path) !== 0) {
       t.pass('no file systems can be mounted here')
       return
     }
     t.teardown(() => spawnSync('umount', [path]))
-    const settings = { reserveBytes: 4 * 1024 * 1024, block: { maxEvents: 64, maxBytes: 1_000_000 } }
+    const settings = { reserveBytes: 16 * 1024 * 1024, block: { maxEvents: 64, maxBytes: 1_000_000 } }
     let { store, close } = await openTestStore(path, settings)
     let noise = 1
     const text = () =>
       Array.from({ length: 2000 }, () => ((noise = (noise * 48271) % 2147483647) % 65536).toString(36)).join('')
     let acknowledged = 0
-    let refused: { code?: string } = {}
-    while (refused.code === undefined) {
+    const publishNext = async (count: number): Promise<unknown> => {
+      const events = Array.from({ length: count }, (_, at) => event({ number: acknowledged + at, text: text() }))
       try {
-        await publish(
-          store,
-          Array.from({ length: 10 }, (_, at) => event({ number: acknowledged + at, text: text() })),
-        )
-        acknowledged += 10
+        await publish(store, events)
+        acknowledged += count
+        return undefined
       } catch (error) {
-        refused = error as { code?: string }
+        t.match(store.health, { writable: false, problems: [/room/] })
+        return error
       }
     }
-    t.equal(refused.code, 'ERR_STORE_FULL')
-    t.match(store.health, { writable: false, problems: [/room/] })
+    // Opening the databases anew makes a little room at times, and the store goes on by itself until there is none.
+    let refused: unknown
+    while (refused === undefined) {
+      while (refused === undefined) refused = await publishNext(10)
+      t.match(refused, { code: 'ERR_STORE_FULL' })
+      refused = await publishNext(1)
+    }
+    t.match(refused, { code: 'ERR_STORE_FULL' })
     const numbers = async () => (await readAll(store)).map(({ payload }) => (payload as { number: number }).number)
     const expected = () => Array.from({ length: acknowledged }, (_, at) => at)
     t.same(await numbers(), expected(), 'reads go on')
-    await t.rejects(publish(store, [event('no')]), { code: 'ERR_STORE_FULL' })
     t.equal(mount('-o', 'remount,size=96m', path), 0)
     await until(() => store.health.writable)
     const [next] = await publish(store, [event({ number: acknowledged })])

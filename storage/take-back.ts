@@ -1,0 +1,51 @@
+import type { Database } from './database.js'
+import { offsetOfKey } from './keys.js'
+import { StoreCorruptError } from './store-errors.js'
+import { decodeStreamRecord, emptyStreamRecord } from './stream-record.js'
+import { StreamState } from './stream-state.js'
+import type { StreamTable } from './stream-table.js'
+import { decodeTailRecord } from './tail-record.js'
+
+/** Tail records read at once. */
+const PAGE = 256
+
+/**
+ * After a failed write and opening anew: index entries are written without a sync, so the log may have lost the last of
+ * them, and with them the deletion of the tail records. Streams that met with this go back to their tails, which will be
+ * sealed again.
+ *
+ * @throws StoreCorruptError when a tail is gone too, CorruptRecordError when something cannot be read
+ */
+export async function takeBackLostSeals(meta: Database, streams: StreamTable): Promise<void> {
+  for (const state of [...streams.born()]) {
+    const value = await meta.get(state.keys.record)
+    const stored = value === undefined ? emptyStreamRecord(state.stream) : decodeStreamRecord(state.stream, value)
+    if (stored.sealedEnd >= state.record.sealedEnd || state.damaged) continue
+    const fresh = new StreamState(state.stream, stored)
+    await readTail(meta, fresh, state.tailEnd)
+    if (fresh.tailEnd !== state.tailEnd) {
+      throw new StoreCorruptError(
+        `stream ${state.stream} has events up to offset ${String(fresh.tailEnd)} on disk, and up to ${String(state.tailEnd)} were acknowledged`,
+      )
+    }
+    state.goBackTo(fresh)
+  }
+}
+
+/** What lies behind `end` was never acknowledged. */
+async function readTail(meta: Database, state: StreamState, end: number): Promise<void> {
+  let gte = state.keys.at('tail', state.record.sealedEnd)
+  const lt = state.keys.at('tail', end)
+  for (;;) {
+    const page = await meta.page({ gte, lt, limit: PAGE })
+    for (const [key, value] of page) {
+      const offset = offsetOfKey(key)
+      if (offset !== state.tailEnd) return
+      const { lines, hash, frames, beginsBlock } = decodeTailRecord(state.stream, offset, value, state.open.dictionary)
+      state.restore({ lines, hash, frames, storedBytes: value.length }, beginsBlock)
+    }
+    const last = page.at(-1)
+    if (last === undefined || page.length < PAGE) return
+    gte = Buffer.concat([last[0], Buffer.of(0)])
+  }
+}

@@ -17,6 +17,7 @@ const owners = {
   'classic-level': 'storage',
   yaml: 'config',
   ws: 'node|client',
+  '(@libp2p|@chainsafe|@multiformats|libp2p|uint8arraylist)': 'replication',
 }
 
 const folders = Object.keys(arrows)
@@ -62,7 +63,7 @@ module.exports = {
       to: { path: '^$1/index\\.ts$' },
     },
     ...Object.entries(owners).map(([name, folder]) => ({
-      name: `only-${folder.replace('|', '-and-')}-sees-${name}`,
+      name: `only-${folder.replace('|', '-and-')}-sees-${name.replace(/\W+/g, '-')}`,
       severity: 'error',
       from: { path: product, pathNot: `^(${folder})/` },
       to: { path: `(^|/)node_modules/(@types/)?${name}/` },

@@ -32,6 +32,7 @@ export type ErrorCode =
   // replication
   | 'ERR_SWARM_SETTING'
   | 'ERR_SWARM_LISTEN'
+  | 'ERR_NETWORK_KEY'
   | 'ERR_SWARM_CLOSED'
   | 'ERR_MESSAGE_TOO_LARGE'
   | 'ERR_PEER_UNREACHABLE'

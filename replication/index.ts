@@ -1,9 +1,13 @@
+export { createNetworkKey, parseNetworkKey } from './libp2p/network-key.js'
+export { openSwarm } from './libp2p/open-swarm.js'
+export { SWARM_TIMINGS, type SwarmOptions, type SwarmTimings } from './libp2p/swarm-options.js'
 export { MemoryNetwork } from './memory/memory-network.js'
 export type { MemoryTransport } from './memory/memory-transport.js'
 export { PERFECT_NETWORK, type NetworkConditions } from './memory/link.js'
 export { VirtualTime } from './memory/virtual-time.js'
 export {
   MessageTooLargeError,
+  NetworkKeyError,
   PeerBusyError,
   PeerFailedError,
   PeerUnreachableError,

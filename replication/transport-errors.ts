@@ -54,3 +54,8 @@ export class PeerFailedError extends MillraceError {
     super(`${peer} ${what}`, { cause })
   }
 }
+
+/** A connection ended because the network keys differ. The message completes a sentence that begins with the peer. */
+export class NetworkKeyError extends MillraceError {
+  readonly code = 'ERR_NETWORK_KEY'
+}

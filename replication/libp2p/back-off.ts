@@ -1,0 +1,15 @@
+/** First and longest pause between attempts to connect, ms. */
+const FIRST_MS = 1_000
+const LONGEST_MS = 60_000
+
+/**
+ * How long to wait before the next attempt: doubled with each failure, and spread by a quarter in both directions, so
+ * that nodes that lost each other at the same time do not come back at the same time.
+ *
+ * @param failures in a row; 0 for a link that was good
+ * @param random from 0 to 1
+ */
+export function backOffMs(failures: number, random: number): number {
+  const pauseMs = Math.min(FIRST_MS * 2 ** Math.max(0, failures - 1), LONGEST_MS)
+  return Math.min(pauseMs * (0.75 + random / 2), LONGEST_MS)
+}

@@ -1,0 +1,203 @@
+import type { NodeId } from '../../core/index.js'
+import type { PeerFailure, PeerSource, PeerStatus } from '../transport.js'
+import { backOffMs } from './back-off.js'
+
+/** Addresses that are remembered of one peer. */
+const MAX_ADDRESSES = 8
+/** Peers that are remembered beside the configured ones. */
+const MAX_LEARNT = 256
+/** Attempts after which a peer that nobody configured is forgotten. */
+const MAX_FAILURES = 12
+/** Connections from which on peers are no longer dialled only because they were heard of. */
+const ENOUGH_CONNECTIONS = 24
+/** When to look again whether there are still enough, ms. */
+const ENOUGH_MS = 30_000
+/** How much later the node with the greater id dials, ms: so that two that find each other do not cross. */
+const SECOND_MS = 700
+
+export interface DialerOptions {
+  readonly self: NodeId
+  /** @returns who answered */
+  readonly dial: (addresses: readonly string[], nodeId: NodeId | undefined, signal: AbortSignal) => Promise<NodeId>
+  readonly isConnected: (nodeId: NodeId) => boolean
+  readonly isUnwanted: (nodeId: NodeId) => boolean
+  readonly connections: () => number
+  readonly describe: (error: unknown, address: string) => PeerFailure
+  readonly onFailed: (peer: NodeId | undefined, address: string, failure: PeerFailure) => void
+  readonly nowMicros: () => number
+  readonly random: () => number
+}
+
+/** A peer to whom there should be a connection. */
+interface Target {
+  nodeId: NodeId | undefined
+  readonly source: PeerSource
+  /** The one that worked or came last is the first. */
+  addresses: string[]
+  failures: number
+  failure: PeerFailure | undefined
+  sinceMicros: number
+  nextDialMicros: number | undefined
+  timer: NodeJS.Timeout | undefined
+  dialling: AbortController | undefined
+}
+
+/** Keeps up the connections that this node should have: to peers that are configured, found nearby, or heard of. */
+export class Dialer {
+  readonly #options: DialerOptions
+  readonly #targets = new Set<Target>()
+  #closed = false
+
+  constructor(options: DialerOptions) {
+    this.#options = options
+  }
+
+  /** Adds what is known of a peer. The first attempt is made at once. */
+  add(source: PeerSource, nodeId: NodeId | undefined, addresses: readonly string[]): void {
+    if (this.#closed || nodeId === this.#options.self || addresses.length === 0) return
+    const known = this.#find(nodeId, addresses)
+    if (known !== undefined) {
+      known.nodeId ??= nodeId
+      known.addresses = [...new Set([...known.addresses, ...addresses])].slice(0, MAX_ADDRESSES)
+      return
+    }
+    if (source !== 'configured' && this.#targets.size >= MAX_LEARNT) return
+    const target: Target = {
+      nodeId,
+      source,
+      addresses: addresses.slice(0, MAX_ADDRESSES),
+      failures: 0,
+      failure: undefined,
+      sinceMicros: this.#options.nowMicros(),
+      nextDialMicros: undefined,
+      timer: undefined,
+      dialling: undefined,
+    }
+    this.#targets.add(target)
+    const isSecond = nodeId === undefined || nodeId < this.#options.self
+    const waitMs = source === 'configured' ? 0 : this.#options.random() * 200
+    this.#schedule(target, waitMs + (isSecond && source !== 'configured' ? SECOND_MS : 0))
+  }
+
+  /** A connection stands, whoever began it. */
+  connected(nodeId: NodeId, address: string | undefined): void {
+    for (const target of this.#targets) {
+      if (target.nodeId !== nodeId) continue
+      target.failures = 0
+      target.sinceMicros = this.#options.nowMicros()
+      if (address !== undefined) {
+        target.addresses = [...new Set([address, ...target.addresses])].slice(0, MAX_ADDRESSES)
+      }
+      this.#unschedule(target)
+    }
+  }
+
+  /** A connection ended. */
+  lost(nodeId: NodeId, failure: PeerFailure, waitMs = 0): void {
+    for (const target of this.#targets) {
+      if (target.nodeId !== nodeId) continue
+      target.failure = failure
+      target.sinceMicros = this.#options.nowMicros()
+      const secondMs = nodeId < this.#options.self ? SECOND_MS : 0
+      this.#schedule(target, waitMs + backOffMs(0, this.#options.random()) + secondMs)
+    }
+  }
+
+  isDialling(nodeId: NodeId): boolean {
+    for (const target of this.#targets) if (target.nodeId === nodeId && target.dialling !== undefined) return true
+    return false
+  }
+
+  *targets(): Iterable<
+    Pick<PeerStatus, 'nodeId' | 'source' | 'addresses' | 'failures' | 'failure' | 'sinceMicros' | 'nextDialMicros'> & {
+      readonly dialling: boolean
+    }
+  > {
+    for (const { nodeId, source, addresses, failures, failure, sinceMicros, nextDialMicros, dialling } of this
+      .#targets) {
+      const isDialling = dialling !== undefined
+      yield { nodeId, source, addresses, failures, failure, sinceMicros, nextDialMicros, dialling: isDialling }
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const target of this.#targets) {
+      this.#unschedule(target)
+      target.dialling?.abort()
+    }
+    this.#targets.clear()
+  }
+
+  #find(nodeId: NodeId | undefined, addresses: readonly string[]): Target | undefined {
+    for (const target of this.#targets) {
+      if (nodeId !== undefined && target.nodeId !== undefined) {
+        if (target.nodeId === nodeId) return target
+      } else if (addresses.some((address) => target.addresses.includes(address))) return target
+    }
+    return undefined
+  }
+
+  #schedule(target: Target, waitMs: number): void {
+    if (this.#closed) return
+    this.#unschedule(target)
+    target.nextDialMicros = this.#options.nowMicros() + Math.round(waitMs * 1000)
+    target.timer = setTimeout(() => void this.#attempt(target), waitMs)
+  }
+
+  #unschedule(target: Target): void {
+    clearTimeout(target.timer)
+    target.timer = undefined
+    target.nextDialMicros = undefined
+  }
+
+  async #attempt(target: Target): Promise<void> {
+    const { isConnected, isUnwanted, connections, random } = this.#options
+    this.#unschedule(target)
+    const { nodeId } = target
+    if (target.dialling !== undefined || (nodeId !== undefined && isConnected(nodeId))) return
+    const enough = target.source !== 'configured' && connections() >= ENOUGH_CONNECTIONS
+    if (enough || (nodeId !== undefined && isUnwanted(nodeId))) {
+      this.#schedule(target, ENOUGH_MS * (0.5 + random()))
+      return
+    }
+    target.dialling = new AbortController()
+    try {
+      const found = await this.#options.dial(target.addresses, nodeId, target.dialling.signal)
+      this.#answered(target, found)
+    } catch (error) {
+      this.#failed(target, error)
+    } finally {
+      target.dialling = undefined
+    }
+  }
+
+  #answered(target: Target, nodeId: NodeId): void {
+    if (target.nodeId === undefined) {
+      const twin = [...this.#targets].find((other) => other !== target && other.nodeId === nodeId)
+      // What the operator configured stays in the list; what was heard of the same node goes into it.
+      if (twin !== undefined) this.#drop(twin.source === 'configured' ? target : twin)
+      target.nodeId = nodeId
+    }
+    target.failures = 0
+    target.sinceMicros = this.#options.nowMicros()
+    // It may be gone again already, before anybody knew that this is its address.
+    if (!this.#options.isConnected(nodeId)) this.#schedule(target, backOffMs(1, this.#options.random()))
+  }
+
+  #failed(target: Target, error: unknown): void {
+    const { nodeId } = target
+    if (this.#closed || (nodeId !== undefined && this.#options.isConnected(nodeId))) return
+    target.failures++
+    const address = target.addresses.join(', ')
+    target.failure = this.#options.describe(error, address)
+    if (target.source !== 'configured' && target.failures >= MAX_FAILURES) this.#drop(target)
+    else this.#schedule(target, backOffMs(target.failures, this.#options.random()))
+    this.#options.onFailed(nodeId, address, target.failure)
+  }
+
+  #drop(target: Target): void {
+    this.#unschedule(target)
+    this.#targets.delete(target)
+  }
+}

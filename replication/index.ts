@@ -33,3 +33,15 @@ export {
   type TransportEvent,
   type Verdict,
 } from './transport.js'
+export {
+  decodeAnswer,
+  decodeLive,
+  decodeRequest,
+  encodeAnswer,
+  encodeLive,
+  encodeRequest,
+  groupItems,
+  type LiveMessage,
+  type SyncAnswer,
+  type SyncRequest,
+} from './wire.js'

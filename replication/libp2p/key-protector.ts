@@ -16,7 +16,7 @@ type Chunks = AsyncIterable<Uint8Array | Uint8ArrayList>
 /**
  * Lets only those in who have the network key, by ciphering every connection with it before anything else is said
  * (noise comes inside). It does what libp2p's own pre-shared key does, with three differences: ChaCha20 of the
- * platform instead of Salsa20 in JavaScript (which took three quarters of the CPU of a bulk transfer), keys that depend
+ * platform instead of Salsa20 in JavaScript (which took more than half of the CPU of a bulk transfer), keys that depend
  * on both nonces, and a proof in each direction, so that a wrong key is found at once and by name instead of by a
  * time-out.
  */
@@ -31,12 +31,10 @@ export class KeyProtector implements ConnectionProtector {
 
   async protect(connection: MultiaddrConnection, options?: AbortOptions): Promise<MultiaddrConnection> {
     const exchange = new Exchange(this.#key, connection)
-    const timer = setTimeout(() => {
-      exchange.fail('silent')
-    }, EXCHANGE_MS)
     const onAbort = (): void => {
-      exchange.fail('silent')
+      exchange.timeUp()
     }
+    const timer = setTimeout(onAbort, EXCHANGE_MS)
     options?.signal?.addEventListener('abort', onAbort)
     try {
       return await exchange.run()
@@ -108,8 +106,7 @@ class Exchange {
     }
   }
 
-  /** Ends the exchange when time is up. */
-  fail(_how: 'silent'): void {
+  timeUp(): void {
     if (this.#stage === 'done') return
     const what = 'takes the connection and then exchanges no network key: no millrace there, or no network key'
     this.#failed.reject(new NetworkKeyError(what))

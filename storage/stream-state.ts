@@ -171,6 +171,7 @@ export class StreamState {
     this.record = record
     this.closed = closed
     this.open = open
+    if (this.isReplica) this.nextOffset = open.endOffset
   }
 
   /** Lets go of closed blocks that are sealed now. */

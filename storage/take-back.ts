@@ -12,7 +12,7 @@ const PAGE = 256
 /**
  * After a failed write and opening anew: index entries are written without a sync, so the log may have lost the last of
  * them, and with them the deletion of the tail records. Streams that met with this go back to their tails, which will be
- * sealed again.
+ * sealed again; replicas go back as far as they must, and fetch the rest again.
  *
  * @throws StoreCorruptError when a tail is gone too, CorruptRecordError when something cannot be read
  */
@@ -23,7 +23,7 @@ export async function takeBackLostSeals(meta: Database, streams: StreamTable): P
     if (stored.sealedEnd >= state.record.sealedEnd || state.damaged) continue
     const fresh = new StreamState(state.stream, stored)
     await readTail(meta, fresh, state.tailEnd)
-    if (fresh.tailEnd !== state.tailEnd) {
+    if (fresh.tailEnd !== state.tailEnd && !state.isReplica) {
       throw new StoreCorruptError(
         `stream ${state.stream} has events up to offset ${String(fresh.tailEnd)} on disk, and up to ${String(state.tailEnd)} were acknowledged`,
       )

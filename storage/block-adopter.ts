@@ -39,6 +39,7 @@ interface Entry {
 export class BlockAdopter {
   readonly #options: BlockAdopterOptions
   #waiting: Entry[] = []
+  #scheduled = false
 
   constructor(options: BlockAdopterOptions) {
     this.#options = options
@@ -46,23 +47,35 @@ export class BlockAdopter {
 
   /** Blocks of one stream are to be given in order; those that follow each other share a write. */
   adopt(state: StreamState, block: VerifiedBlock): Promise<AdoptOutcome> {
-    const { upkeep } = this.#options
     return new Promise((resolve, reject) => {
       this.#waiting.push({ state, block, resolve, reject })
-      if (this.#waiting.length === 1) upkeep.exclusively(() => this.#work()).catch(reject)
+      this.#schedule()
     })
   }
 
-  async #work(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const [{ state }] = this.#waiting as [Entry]
-      const entries = this.#take(state)
+  #schedule(): void {
+    if (this.#scheduled || this.#waiting.length === 0) return
+    this.#scheduled = true
+    this.#options.upkeep
+      .exclusively(() => this.#round())
+      .catch((error: unknown) => {
+        for (const { reject } of this.#waiting.splice(0)) reject(error)
+      })
+  }
+
+  /** One write; sealing gets its turn before the next one. */
+  async #round(): Promise<void> {
+    const [first] = this.#waiting
+    if (first !== undefined) {
+      const entries = this.#take(first.state)
       try {
-        await this.#adoptRun(state, entries)
+        await this.#adoptRun(first.state, entries)
       } catch (error) {
-        for (const entry of entries) entry.reject(error)
+        for (const { reject } of entries) reject(error)
       }
     }
+    this.#scheduled = false
+    this.#schedule()
   }
 
   /** The oldest entries of a stream, up to the limits of a round. */

@@ -42,7 +42,18 @@ export interface SealJob {
   outcome: ApplyOutcome | undefined
 }
 
-export type ReplicaJob = PartsJob | HeadJob | SealJob
+/**
+ * Ends the block of an own stream that begins at this offset, if it is still open. A job, since a commit under way counts
+ * on the block that was open when it began.
+ */
+export interface CloseJob {
+  readonly kind: 'close'
+  readonly stream: StreamId
+  readonly firstOffset: number
+}
+
+/** What is done between commits beside publishing. */
+export type ReplicaJob = PartsJob | HeadJob | SealJob | CloseJob
 
 /** The owner has signed something else than what is held. */
 export interface Contradiction {
@@ -218,6 +229,8 @@ class ReplicaGroup {
   readonly #drafts = new Map<StreamState, ReplicaDraft>()
   readonly #seals: { readonly state: StreamState; readonly seal: BlockSeal; readonly job: SealJob | undefined }[] = []
 
+  readonly #closes: { readonly state: StreamState; readonly firstOffset: number }[] = []
+
   constructor(streams: StreamTable, topic: string) {
     this.#streams = streams
     this.#topic = topic
@@ -226,6 +239,10 @@ class ReplicaGroup {
   async decide(job: ReplicaJob): Promise<void> {
     const state = this.#streams.get(streamOf(job))
     if (state === undefined) throw new TypeError('a job for a stream that is not in the table')
+    if (job.kind === 'close') {
+      this.#closes.push({ state, firstOffset: job.firstOffset })
+      return
+    }
     if (state.busy === 'blocks') {
       job.outcome = { kind: 'gap', nextOffset: state.nextOffset }
       return
@@ -269,6 +286,9 @@ class ReplicaGroup {
       if (job !== undefined) job.outcome = outcome
       if (outcome.kind === 'applied') completedBlock = true
     }
+    for (const { state, firstOffset } of this.#closes) {
+      if (state.open.firstOffset === firstOffset && state.closeOpen()) completedBlock = true
+    }
     const batches = touched.flatMap(({ added }) => added.map(({ part }) => new EventBatch(part.lines)))
     return { batches, states: touched.map(({ state }) => state), completedBlock }
   }
@@ -286,6 +306,8 @@ function streamOf(job: ReplicaJob): StreamId {
       return job.head.stream
     case 'seal':
       return job.seal.stream
+    case 'close':
+      return job.stream
   }
 }
 

@@ -155,6 +155,10 @@ export class Store implements EventStore {
       pruner: new Pruner({ ...parts, blockReader: this.#blockReader }),
       guard: this.#guard,
       retentionOf: (state) => this.#retentionOf(state),
+      endBlock: ({ stream, open: { firstOffset } }) => {
+        // When nothing can be committed it stays open, and is looked at again.
+        this.#queue.add({ kind: 'close', stream, firstOffset }, 0).catch(() => undefined)
+      },
       writeFailed: (error) => {
         this.#disk.failed(error)
       },

@@ -8,6 +8,7 @@ import type { Pruner } from './pruner.js'
 import type { Reclaimer } from './reclaimer.js'
 import type { Retention } from './retention.js'
 import type { Sealer } from './sealer.js'
+import { StoreClosedError } from './store-errors.js'
 import type { StoreLogger } from './store-options.js'
 import type { StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
@@ -28,6 +29,8 @@ export interface UpkeepOptions {
   /** Lines waiting to be sealed, bytes, beyond which commits wait. */
   readonly maxUnsealedBytes: number
   readonly retentionOf: (state: StreamState) => Retention
+  /** Ends the open block of a stream between two commits, which tells of it as of any complete block. */
+  readonly endBlock: (state: StreamState) => void
   readonly writeFailed: (error: unknown) => void
 }
 
@@ -38,6 +41,7 @@ export class Upkeep {
   #unsealedBytes = 0
   #waiting: (() => void)[] = []
   readonly #tasks: (() => Promise<void>)[] = []
+  #stopped = false
 
   constructor(options: UpkeepOptions) {
     this.#options = options
@@ -56,13 +60,19 @@ export class Upkeep {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true
     await this.#maintenance.stop()
-    // Whoever waits for one of these is told by the task itself that the store is closed.
-    for (const task of this.#tasks.splice(0)) await task()
+    // What was asked for before is still done, so that nobody waits for ever.
+    while (this.#tasks.length > 0) await this.#doTasks()
   }
 
-  /** Does something while nothing is sealed or pruned, before anything else of that. Must not be called by a task. */
+  /**
+   * Does something while nothing is sealed or pruned, before anything else of that. Must not be called by a task.
+   *
+   * @throws StoreClosedError
+   */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#stopped) return Promise.reject(new StoreClosedError())
     return new Promise((resolve, reject) => {
       this.#tasks.push(() => work().then(resolve, reject))
       this.#maintenance.wake()
@@ -133,11 +143,12 @@ export class Upkeep {
     if (laterMs !== undefined) this.#maintenance.wakeIn(laterMs)
   }
 
+  /** Those that come meanwhile have to wait for a round of sealing. */
   async #doTasks(): Promise<void> {
-    for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) await task()
+    for (const task of this.#tasks.splice(0)) await task()
   }
 
-  /** Ends open blocks that are older than their stream wants. */
+  /** Has open blocks ended that are older than their stream wants. */
   #closeAged(): void {
     const { streams, clock, retentionOf } = this.#options
     for (const state of streams.born()) {
@@ -145,7 +156,7 @@ export class Upkeep {
       const { firstTimestamp } = state.open
       if (maxBlockAgeMicros === Infinity || firstTimestamp === undefined || state.damaged || state.isReplica) continue
       const dueMicros = firstTimestamp + maxBlockAgeMicros - clock.nowMicros()
-      if (dueMicros <= 0) state.closeOpen()
+      if (dueMicros <= 0) this.#options.endBlock(state)
       else this.#maintenance.wakeIn(Math.ceil(dueMicros / 1000))
     }
   }

@@ -4,7 +4,8 @@ import { crc32 } from 'node:zlib'
 import { ClassicLevel } from 'classic-level'
 import t from 'tap'
 import { blockKey } from '../../storage/block.js'
-import { DataDirectory, encodeTopic } from '../../storage/index.js'
+import { systemClock } from '../../core/index.js'
+import { DataDirectory, encodeTopic, KEEP_EVERYTHING } from '../../storage/index.js'
 import { StreamKeys } from '../../storage/keys.js'
 import { event, openTestStore, publish, readAll, until, type StoreSettings } from '../support/store.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
@@ -304,4 +305,35 @@ t.test('a directory that cannot be used is refused with a mend', async (t) => {
   await writeFile(join(path, 'file'), '')
   await mkdir(join(path, 'directory'))
   await t.rejects(DataDirectory.open(join(path, 'file')), { code: 'ERR_DATA_DIRECTORY', message: /choose/ })
+})
+
+t.test('a block that is ended for its age while a commit is under way is whole, now and after a restart', async (t) => {
+  const path = temporaryDirectory(t)
+  const settings = {
+    block: { maxEvents: 10_000, maxBytes: 1 << 24 },
+    clock: { ...systemClock, nowMicros: () => 2_000_000 },
+  }
+  let opened = await openTestStore(path, settings)
+  await opened.store.registerStreams(['default', 'slow'])
+  opened.store.setRetention(new Map([['slow', { ...KEEP_EVERYTHING, maxBlockAgeMicros: 1 }]]))
+  const expected: unknown[] = []
+  for (let round = 0; round < 60; round++) {
+    const events = Array.from({ length: 20 }, (_, at) => event({ round, at, text: 'of some length' }, ['a'], 1))
+    const publishing = publish(opened.store, events)
+    // Wakes the maintenance at all moments of a commit.
+    for (let turn = 0; turn < round % 8; turn++) await new Promise((resolve) => setImmediate(resolve))
+    opened.store.setRetention(new Map([['slow', { ...KEEP_EVERYTHING, maxBlockAgeMicros: 1 }]]))
+    await publishing
+    expected.push(...events.map((_, at) => ({ round, at, text: 'of some length' })))
+  }
+  for (let restart = 0; restart < 2; restart++) {
+    t.same(
+      (await readAll(opened.store)).map(({ payload }) => payload),
+      expected,
+    )
+    t.same(opened.store.health, { writable: true, problems: [] })
+    await opened.close()
+    opened = await openTestStore(path, settings)
+  }
+  await opened.close()
 })

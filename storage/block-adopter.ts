@@ -97,6 +97,7 @@ export class BlockAdopter {
     const refusal = health.refusal()
     if (refusal !== undefined) throw refusal
     await upkeep.sealNow(state)
+    if (state.tailEvents > 0) await upkeep.pruneNow(state)
     // A commit under way into the tail of the stream ends by itself.
     while (state.busy === 'commits') await nextTurn()
     state.busy = 'blocks'

@@ -56,18 +56,19 @@ export class Pruner {
   }
 
   /**
-   * Drops complete blocks of a replica's tail that their owner has pruned: nobody may have their signatures any more, so
-   * they might never be sealed.
+   * Drops blocks of a replica's tail that their owner has pruned, the open one too, which is complete or will never be:
+   * nobody may have their signatures any more, so they might never be sealed.
    */
   async pruneTail(state: StreamState): Promise<Pruned> {
-    const { closed, record, prunedByOwner } = state
-    const dropped = closed.filter(({ endOffset }) => endOffset <= prunedByOwner)
+    const { record, prunedByOwner } = state
+    const dropped = state.tail().filter(({ endOffset }) => endOffset <= prunedByOwner)
     const last = dropped.at(-1)
     const isDue = last !== undefined && record.blocks === 0 && state.sealable.length === 0
     const total = { blocks: 0, events: 0, storedBytes: 0 }
     // Commits into its tail go first; there will be another pass.
     if (!isDue || state.busy !== undefined || state.damaged) return total
     state.busy = 'blocks'
+    if (last === state.open) state.closeOpen()
     try {
       const after = recordBehind(record, last)
       const keys = dropped.flatMap(({ parts }) => parts.map(({ lines }) => state.keys.at('tail', lines.firstOffset)))

@@ -1,69 +1,27 @@
-import { rm } from 'node:fs/promises'
-import { cp } from 'node:fs/promises'
+import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import fc from 'fast-check'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { streamIdOf, type EventBatch } from '../../core/index.js'
-import { KEEP_EVERYTHING, type ReplicaPiece, type Store } from '../../storage/index.js'
+import { KEEP_EVERYTHING, MAX_PAYLOAD_BYTES, type ReplicaPiece } from '../../storage/index.js'
 import { StreamKeys } from '../../storage/keys.js'
-import { apply, pull, pullStream } from '../support/replica.js'
-import { event, openTestStore, plainEvents, publish, readAll, until, type OpenedStore } from '../support/store.js'
+import {
+  apply,
+  BLOCK,
+  contentOf,
+  converge,
+  NAMES,
+  openReplica,
+  pull,
+  pullStream,
+  sameInTheEnd,
+  settle,
+} from '../support/replica.js'
+import { event, openTestStore, plainEvents, publish, readAll, until } from '../support/store.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
-const BLOCK = { maxEvents: 8, maxBytes: 500 }
-const NAMES = ['default', 'x', 'y']
-
-async function open(t: Test, settings = {}): Promise<OpenedStore> {
-  const opened = await openTestStore(temporaryDirectory(t), { block: BLOCK, ...settings })
-  t.teardown(() => opened.close())
-  await opened.store.registerStreams(NAMES)
-  return opened
-}
-
-/** Waits until of own streams everything is sealed and pruned that can be. */
-async function settle({ store }: OpenedStore): Promise<void> {
-  await until(async () => {
-    const own = (await store.streams()).filter((each) => store.replicas.status(each.stream)?.own === true)
-    return own.every(({ tailEvents, nextPrune }) => tailEvents < BLOCK.maxEvents && nextPrune.blocks === 0)
-  })
-}
-
-/** All that must be equal where everything has arrived. */
-async function contentOf({ store }: OpenedStore) {
-  const streams = []
-  for (const { stream, firstOffset, nextOffset, hash } of store.replicas.list()) {
-    const seals = await store.replicas.readSeals(stream, 0, 10_000)
-    const blocks = seals.map(({ firstOffset, nextOffset, signature }) => {
-      return [firstOffset, nextOffset, Buffer.from(signature).toString('hex')]
-    })
-    streams.push({ stream, firstOffset, nextOffset, hash: hash.toString('hex'), blocks })
-  }
-  streams.sort((a, b) => (a.stream < b.stream ? -1 : 1))
-  return { streams, events: await readAll(store), reversed: await readAll(store, 'desc') }
-}
-
-/** Exchanges all until the stores are equal. */
-async function converge(stores: readonly OpenedStore[]): Promise<void> {
-  await until(async () => {
-    for (const from of stores) {
-      await settle(from)
-      for (const to of stores) if (from !== to) await pull(from.store, to.store)
-    }
-    const contents = await Promise.all(stores.map(contentOf))
-    return contents.every((each) => JSON.stringify(each) === JSON.stringify(contents[0]))
-  })
-}
-
-/** Replicas seal and prune in the background. */
-async function sameInTheEnd(t: Test, one: OpenedStore, other: OpenedStore, message = 'equal'): Promise<void> {
-  const isEqual = async () => JSON.stringify(await contentOf(one)) === JSON.stringify(await contentOf(other))
-  await until(isEqual).catch(() => undefined)
-  t.same(await contentOf(one), await contentOf(other), message)
-}
-
 t.test('a replica has the same events, blocks and hashes, and passes them on', async (t) => {
-  const [a, b, c] = [await open(t), await open(t), await open(t)]
+  const [a, b, c] = [await openReplica(t), await openReplica(t), await openReplica(t)]
   for (let round = 0; round < 40; round++) {
     await publish(
       a.store,
@@ -96,7 +54,7 @@ t.test('a replica has the same events, blocks and hashes, and passes them on', a
 })
 
 t.test('live readers see foreign events of runs and of blocks, and lamports are raised before', async (t) => {
-  const [a, b] = [await open(t), await open(t)]
+  const [a, b] = [await openReplica(t), await openReplica(t)]
   for (let at = 0; at < 20; at++) await publish(a.store, [event(at)])
   await settle(a)
   const seen: unknown[] = []
@@ -117,7 +75,7 @@ t.test('live readers see foreign events of runs and of blocks, and lamports are 
 })
 
 t.test('own events and those of others share a commit', async (t) => {
-  const [a, b] = [await open(t), await open(t)]
+  const [a, b] = [await openReplica(t), await openReplica(t)]
   await publish(a.store, [event(1)])
   const piece = await a.store.replicas.read(streamIdOf(a.store.nodeId, 0), 0, 1000)
   const commits = b.store.metrics().commits
@@ -132,7 +90,7 @@ t.test('own events and those of others share a commit', async (t) => {
 })
 
 t.test('events of several nodes are delivered in one order everywhere', async (t) => {
-  const stores = [await open(t), await open(t), await open(t)]
+  const stores = [await openReplica(t), await openReplica(t), await openReplica(t)]
   for (let round = 0; round < 12; round++) {
     for (const [at, { store }] of stores.entries()) {
       await publish(
@@ -150,8 +108,20 @@ t.test('events of several nodes are delivered in one order everywhere', async (t
   t.same(keys, keys?.toSorted(), 'by lamport, then stream')
 })
 
+t.test('the greatest event travels in a run and in a block', async (t) => {
+  const [a, b, c] = [await openReplica(t), await openReplica(t), await openReplica(t)]
+  const text = 'x'.repeat(MAX_PAYLOAD_BYTES - 2)
+  await publish(a.store, [event('before')])
+  await pull(a.store, b.store)
+  await publish(a.store, [event(text)])
+  await pull(a.store, b.store)
+  await settle(a)
+  await pull(a.store, c.store)
+  for (const { store } of [b, c]) t.ok((await readAll(store))[1]?.payload === text)
+})
+
 t.test('only what is on disk is signed, whatever the mode', async (t) => {
-  const { store } = await open(t, { sync: 'os' })
+  const { store } = await openReplica(t, { sync: 'os' })
   await publish(store, [event(1), event(2)])
   const stream = streamIdOf(store.nodeId, 0)
   t.equal(await store.replicas.signHead(stream), undefined)
@@ -169,7 +139,7 @@ t.test('only what is on disk is signed, whatever the mode', async (t) => {
 t.test(
   'signatures of blocks arrive late: until then the replica waits with sealing, and with too much of it',
   async (t) => {
-    const [a, b] = [await open(t), await open(t)]
+    const [a, b] = [await openReplica(t), await openReplica(t)]
     const stream = streamIdOf(a.store.nodeId, 0)
     const runs: ReplicaPiece[] = []
     for (let at = 0; at < 8 * 66; at += 4) {
@@ -203,7 +173,7 @@ t.test(
 )
 
 t.test('a replica begins where its owner has pruned, and follows when it prunes', async (t) => {
-  const [a, b, c] = [await open(t), await open(t), await open(t)]
+  const [a, b, c] = [await openReplica(t), await openReplica(t), await openReplica(t)]
   const stream = streamIdOf(a.store.nodeId, 1)
   const fill = async (count: number) => {
     for (let at = 0; at < count; at++) await publish(a.store, [event(at, ['a'], 1)])
@@ -229,8 +199,33 @@ t.test('a replica begins where its owner has pruned, and follows when it prunes'
   t.pass('and may keep less')
 })
 
+t.test('blocks whose signatures went with them when their owner pruned do not hold a replica up', async (t) => {
+  for (const held of [8, 12, 16]) {
+    const [a, b] = [await openReplica(t), await openReplica(t)]
+    const stream = streamIdOf(a.store.nodeId, 1)
+    const runs: ReplicaPiece[] = []
+    for (let at = 0; at < held; at += 4) {
+      await publish(
+        a.store,
+        Array.from({ length: 4 }, () => event(at, ['a'], 1)),
+      )
+      const piece = await a.store.replicas.read(stream, at, 1000)
+      if (piece?.kind === 'run') runs.push({ kind: 'run', run: { ...piece.run, blockSignature: undefined } })
+    }
+    for (const piece of runs) await apply(b.store, piece)
+    for (let at = 0; at < 20; at++) await publish(a.store, [event(at, ['a'], 1)])
+    a.store.setRetention(new Map([['x', { ...KEEP_EVERYTHING, maxEvents: 1 }]]))
+    await settle(a)
+    t.ok((a.store.replicas.status(stream)?.firstOffset ?? 0) >= 16)
+    await until(async () => {
+      await pull(a.store, b.store)
+      return JSON.stringify(await contentOf(a)) === JSON.stringify(await contentOf(b))
+    })
+  }
+})
+
 t.test('a replica that was cut off goes on from what is whole, and the node publishes as before', async (t) => {
-  const a = await open(t)
+  const a = await openReplica(t)
   for (let at = 0; at < 22; at++) await publish(a.store, [event(at)])
   await settle(a)
   const stream = streamIdOf(a.store.nodeId, 0)
@@ -281,7 +276,7 @@ t.test(
     const path = temporaryDirectory(t)
     const backup = temporaryDirectory(t)
     let a = await openTestStore(path, { block: BLOCK })
-    const b = await open(t)
+    const b = await openReplica(t)
     await a.store.registerStreams(NAMES)
     for (let at = 0; at < 5; at++) await publish(a.store, [event(at, ['a'], 1)])
     await a.close()
@@ -323,107 +318,3 @@ t.test(
     await a.close()
   },
 )
-
-interface Model {
-  readonly pieces: ReplicaPiece[]
-}
-
-interface Real {
-  readonly paths: readonly string[]
-  readonly opened: OpenedStore[]
-}
-
-type Command = fc.AsyncCommand<Model, Real>
-
-const command = (name: string, run: (model: Model, real: Real) => Promise<void>): Command => ({
-  check: () => true,
-  run,
-  toString: () => name,
-})
-
-const store = ({ opened }: Real, at: number): Store => opened[at]!.store
-
-const who = fc.nat(2)
-
-const commands = [
-  fc.tuple(who, fc.nat(2), fc.integer({ min: 1, max: 30 })).map(([at, stream, count]) =>
-    command(`${String(at)} publishes ${String(count)} into ${String(stream)}`, async (_model, real) => {
-      const events = Array.from({ length: count }, (_, index) =>
-        event({ index }, ['all', `n:${String(index % 3)}`], stream),
-      )
-      await publish(store(real, at), events)
-    }),
-  ),
-  fc.tuple(who, who, fc.integer({ min: 100, max: 3000 })).map(([from, to, bytes]) =>
-    command(`${String(to)} pulls from ${String(from)}`, async (_model, real) => {
-      if (from !== to) await pull(store(real, from), store(real, to), bytes)
-    }),
-  ),
-  fc.tuple(who, fc.nat(60), fc.nat(2000)).map(([at, offset, bytes]) =>
-    command(`a piece of ${String(at)} is kept for later`, async (model, real) => {
-      for (const { stream } of store(real, at).replicas.list()) {
-        const piece = await store(real, at).replicas.read(stream, offset, bytes)
-        if (piece !== undefined && piece.kind !== 'pruned') model.pieces.push(piece)
-      }
-    }),
-  ),
-  fc.tuple(who, fc.nat(1000)).map(([at, which]) =>
-    command(`${String(at)} gets an old piece`, async (model, real) => {
-      const piece = model.pieces[which % Math.max(1, model.pieces.length)]
-      if (piece === undefined) return
-      const outcome = await apply(store(real, at), piece)
-      if (outcome.kind === 'fork' || outcome.kind === 'malformed')
-        throw new Error(`${outcome.kind}: ${JSON.stringify(outcome)}`)
-    }),
-  ),
-  fc.tuple(who, fc.nat(1000), fc.nat(100_000)).map(([at, which, byte]) =>
-    command(`${String(at)} gets a damaged piece`, async (model, real) => {
-      const piece = model.pieces[which % Math.max(1, model.pieces.length)]
-      if (piece?.kind !== 'block') return
-      const bytes = Buffer.from(piece.bytes)
-      bytes[byte % bytes.length]! ^= 1 << (byte % 8)
-      const outcome = await store(real, at).replicas.applyBlock(bytes)
-      if (outcome.kind === 'fork') throw new Error('damage is no fork')
-    }),
-  ),
-  who.map((at) =>
-    command(`${String(at)} restarts`, async (_model, { opened, paths }) => {
-      await opened[at]!.close()
-      opened[at] = await openTestStore(paths[at] ?? '', { block: BLOCK })
-      if (!opened[at].store.health.writable) throw new Error(opened[at].store.health.problems.join())
-    }),
-  ),
-  fc.tuple(who, fc.integer({ min: 5, max: 40 })).map(([at, maxEvents]) =>
-    command(`${String(at)} keeps ${String(maxEvents)} events`, async (_model, real) => {
-      store(real, at).setRetention(new Map([['y', { ...KEEP_EVERYTHING, maxEvents }]]))
-      await settle(real.opened[at]!)
-    }),
-  ),
-]
-
-t.test('whatever comes in whatever order, all stores end up with the same streams', { timeout: 120_000 }, async (t) => {
-  await fc.assert(
-    fc.asyncProperty(fc.commands(commands, { maxCommands: 30, size: 'max' }), async (sequence) => {
-      const paths = [temporaryDirectory(t), temporaryDirectory(t), temporaryDirectory(t)]
-      const opened: OpenedStore[] = []
-      for (const path of paths) {
-        const each = await openTestStore(path, { block: BLOCK })
-        opened.push(each)
-        await each.store.registerStreams(NAMES)
-      }
-      try {
-        await fc.asyncModelRun(() => ({ model: { pieces: [] }, real: { paths, opened } }), sequence)
-        await converge(opened)
-        const [first, ...others] = await Promise.all(opened.map(contentOf))
-        for (const other of others) {
-          if (JSON.stringify(other) !== JSON.stringify(first)) throw new Error('stores differ')
-        }
-        if (opened.some(({ store }) => store.health.problems.length > 0)) throw new Error('there are problems')
-      } finally {
-        for (const each of opened) await each.close()
-      }
-    }),
-    { numRuns: 12, interruptAfterTimeLimit: 25_000, endOnFailure: true },
-  )
-  t.pass()
-})

@@ -1,3 +1,4 @@
+import type { Test } from 'tap'
 import {
   decodeRun,
   encodeRun,
@@ -7,6 +8,8 @@ import {
   type Store,
   VerifiedRun,
 } from '../../storage/index.js'
+import { openTestStore, readAll, until, type OpenedStore } from './store.js'
+import { temporaryDirectory } from './temporary-directory.js'
 
 export const TOPIC = 'test'
 
@@ -54,4 +57,57 @@ export async function pull(from: Store, to: Store, maxBytes = 2000): Promise<App
     if (unsigned !== undefined) await to.replicas.applySeals(await from.replicas.readSeals(stream, unsigned, 1000))
   }
   return outcomes
+}
+
+/** Small, so that there are many. */
+export const BLOCK = { maxEvents: 8, maxBytes: 500 }
+export const NAMES = ['default', 'x', 'y']
+
+/** A store with small blocks and some names, closed with the test. */
+export async function openReplica(t: Test, settings = {}): Promise<OpenedStore> {
+  const opened = await openTestStore(temporaryDirectory(t), { block: BLOCK, ...settings })
+  t.teardown(() => opened.close())
+  await opened.store.registerStreams(NAMES)
+  return opened
+}
+
+/** Waits until of own streams everything is sealed and pruned that can be. */
+export async function settle({ store }: OpenedStore): Promise<void> {
+  await until(async () => {
+    const own = (await store.streams()).filter((each) => store.replicas.status(each.stream)?.own === true)
+    return own.every(({ tailEvents, nextPrune }) => tailEvents < BLOCK.maxEvents && nextPrune.blocks === 0)
+  })
+}
+
+/** All that must be equal where everything has arrived. */
+export async function contentOf({ store }: OpenedStore) {
+  const streams = []
+  for (const { stream, firstOffset, nextOffset, hash } of store.replicas.list()) {
+    const seals = await store.replicas.readSeals(stream, 0, 10_000)
+    const blocks = seals.map(({ firstOffset, nextOffset, signature }) => {
+      return [firstOffset, nextOffset, Buffer.from(signature).toString('hex')]
+    })
+    streams.push({ stream, firstOffset, nextOffset, hash: hash.toString('hex'), blocks })
+  }
+  streams.sort((a, b) => (a.stream < b.stream ? -1 : 1))
+  return { streams, events: await readAll(store), reversed: await readAll(store, 'desc') }
+}
+
+/** Exchanges all until the stores are equal. */
+export async function converge(stores: readonly OpenedStore[]): Promise<void> {
+  await until(async () => {
+    for (const from of stores) {
+      await settle(from)
+      for (const to of stores) if (from !== to) await pull(from.store, to.store)
+    }
+    const contents = await Promise.all(stores.map(contentOf))
+    return contents.every((each) => JSON.stringify(each) === JSON.stringify(contents[0]))
+  })
+}
+
+/** Replicas seal and prune in the background. */
+export async function sameInTheEnd(t: Test, one: OpenedStore, other: OpenedStore, message = 'equal'): Promise<void> {
+  const isEqual = async () => JSON.stringify(await contentOf(one)) === JSON.stringify(await contentOf(other))
+  await until(isEqual).catch(() => undefined)
+  t.same(await contentOf(one), await contentOf(other), message)
 }

@@ -2,14 +2,9 @@
 const BYTES_PER_TURN = 256 * 1024
 const CHUNKS_PER_TURN = 64
 
-/** Streams of this process whose turn is over: like the event loop, there is one queue for all of them. */
-const waiting: (() => void)[] = []
-let isPumping = false
-
 /**
  * Lets a stream give way. While both the store and the kernel are quick, a stream would otherwise run from one promise to
- * the next, and the event loop would not look at other connections until it ends. However many streams there are, only
- * one of them has its turn in each round of the event loop, so that a short request waits for one turn and not for all.
+ * the next, and the event loop would not look at other connections until it ends.
  */
 export class TurnTaker {
   #bytes = 0
@@ -22,21 +17,6 @@ export class TurnTaker {
     if (this.#bytes < BYTES_PER_TURN && this.#chunks < CHUNKS_PER_TURN) return undefined
     this.#bytes = 0
     this.#chunks = 0
-    return nextTurn()
+    return new Promise((resolve) => setImmediate(resolve))
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    waiting.push(resolve)
-    if (isPumping) return
-    isPumping = true
-    setImmediate(pump)
-  })
-}
-
-function pump(): void {
-  waiting.shift()?.()
-  isPumping = waiting.length > 0
-  if (isPumping) setImmediate(pump)
 }

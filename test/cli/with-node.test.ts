@@ -34,7 +34,8 @@ interface Result {
 }
 
 function start(argv: readonly string[]) {
-  const env = { ...process.env, MILLRACE_API_SOCKET: daemon.socket }
+  // The level of the tests is no setting, and a node would say so.
+  const env = { ...process.env, MILLRACE_TEST_LEVEL: undefined, MILLRACE_API_SOCKET: daemon.socket }
   return spawn(...plainNode([main, ...argv]), { env, stdio: ['pipe', 'pipe', 'pipe'] })
 }
 
@@ -148,7 +149,10 @@ t.test('a long publish goes on where the end of the node stopped it', async (t) 
   const stored = lines((await millrace(['query', '-j', "FROM 'resumed'"])).out).slice(0, -1)
   const unique = [...new Set(stored.map(({ payload }) => payload as number))]
   t.equal(unique.length, 20_000, 'no line is missing')
-  t.ok(stored.length - unique.length <= 100, 'only the request of unknown outcome went out twice')
+  t.ok(
+    stored.length - unique.length <= 4 * 100,
+    'only requests of unknown outcome went out twice: four may be under way',
+  )
   if (stored.length > unique.length) t.match(again.err, /sent again: whether they were stored is not known/)
 })
 

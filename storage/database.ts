@@ -123,6 +123,25 @@ export class Database {
     return this.#read(spanOf(request), () => this.#level.iterator(request).all())
   }
 
+  /** All entries of a range, a page at a time, none of them empty; what is written meanwhile may be among them. */
+  async *pages(request: PageRequest): AsyncGenerator<[Buffer, Buffer][]> {
+    const { limit, reverse = false } = request
+    let range: KeyRange = request
+    for (;;) {
+      const page = await this.page({ ...range, limit, reverse })
+      const last = page.at(-1)
+      if (last === undefined) return
+      yield page
+      if (page.length < limit) return
+      range = reverse ? { ...range, lt: last[0] } : { ...range, gte: Buffer.concat([last[0], Buffer.of(0)]) }
+    }
+  }
+
+  /** As {@link pages}, one by one. */
+  async *entries(request: PageRequest): AsyncGenerator<[Buffer, Buffer]> {
+    for await (const page of this.pages(request)) yield* page
+  }
+
   keys(request: PageRequest): Promise<Buffer[]> {
     return this.#read(spanOf(request), () => this.#level.keys(request).all())
   }

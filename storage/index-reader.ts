@@ -1,7 +1,7 @@
 import type { NodeId, TagSelection } from '../core/index.js'
 import { decodeSummary, type BlockSummary } from './block-summary.js'
 import { CorruptRecordError } from './corrupt-record.js'
-import type { Database, PageRequest } from './database.js'
+import type { Database } from './database.js'
 import { decodeGroup, type GroupSummary } from './group-summary.js'
 import { offsetOfKey } from './keys.js'
 import { mayMatch } from './skip.js'
@@ -157,25 +157,15 @@ export class IndexReader {
     return key === undefined ? undefined : offsetOfKey(key)
   }
 
-  async *#entries(
+  #entries(
     state: StreamState,
     kind: 'block' | 'group',
     { from, to }: OffsetRange,
     order: 'asc' | 'desc',
     limit: number,
   ): AsyncGenerator<readonly (readonly [Buffer, Buffer])[]> {
-    let gte = state.keys.at(kind, from)
-    let lt = state.keys.at(kind, to)
-    for (;;) {
-      const request: PageRequest = { gte, lt, limit, reverse: order === 'desc' }
-      const page = await this.#meta.page(request)
-      const last = page.at(-1)
-      if (last === undefined) return
-      yield page
-      if (page.length < limit) return
-      if (order === 'desc') lt = last[0]
-      else gte = Buffer.concat([last[0], Buffer.of(0)])
-    }
+    const range = { gte: state.keys.at(kind, from), lt: state.keys.at(kind, to) }
+    return this.#meta.pages({ ...range, limit, reverse: order === 'desc' })
   }
 }
 

@@ -59,22 +59,14 @@ export class OwnHistory {
 
   async *#stored(): AsyncGenerator<SignedHead> {
     const { meta, logger } = this.#options
-    let { gte } = kindRange(KIND.head)
-    const { lt } = kindRange(KIND.head)
-    for (;;) {
-      const page = await meta.page({ gte, lt, limit: PAGE })
-      for (const [key, value] of page) {
-        try {
-          yield decodeStoredHead(streamOfKey(key), offsetOfKey(key), value)
-        } catch (error) {
-          if (!(error instanceof CorruptRecordError)) throw error
-          // Another one comes with the next head that is heard.
-          logger.warn({ ...error.place, err: error }, 'a signed head is damaged')
-        }
+    for await (const [key, value] of meta.entries({ ...kindRange(KIND.head), limit: PAGE })) {
+      try {
+        yield decodeStoredHead(streamOfKey(key), offsetOfKey(key), value)
+      } catch (error) {
+        if (!(error instanceof CorruptRecordError)) throw error
+        // Another one comes with the next head that is heard.
+        logger.warn({ ...error.place, err: error }, 'a signed head is damaged')
       }
-      const last = page.at(-1)
-      if (last === undefined || page.length < PAGE) return
-      gte = Buffer.concat([last[0], Buffer.of(0)])
     }
   }
 

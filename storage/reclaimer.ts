@@ -45,20 +45,15 @@ export class Reclaimer {
 
   static async load(meta: Database, blocks: Database): Promise<Reclaimer> {
     const reclaimer = new Reclaimer(meta, blocks)
-    let { gte } = kindRange(KIND.freed)
-    const { lt } = kindRange(KIND.freed)
-    for (;;) {
-      const page = await meta.page({ gte, lt, limit: PAGE })
+    for await (const page of meta.pages({ ...kindRange(KIND.freed), limit: PAGE })) {
       const freed = page.map(([key, value]) => {
         const arrival = arrivalOfFreedKey(key)
         return { arrival, storedBytes: Number(decodeSingle(nameOf(arrival), value)) }
       })
       for (const block of freed) reclaimer.#count(block)
       await reclaimer.#deleteRest(freed)
-      const last = page.at(-1)
-      if (last === undefined || page.length < PAGE) return reclaimer
-      gte = Buffer.concat([last[0], Buffer.of(0)])
     }
+    return reclaimer
   }
 
   /** Bytes of blocks that are dead and still take room. */

@@ -5,6 +5,7 @@ import { CorruptRecordError } from './corrupt-record.js'
 import type { Database } from './database.js'
 import type { HeadFile } from './head-file.js'
 import { KIND, kindRange, offsetOfKey, singleKey, streamOfKey } from './keys.js'
+import { restoreTail } from './restore-tail.js'
 import { NEXT_ARRIVAL } from './sealer.js'
 import { decodeSingle } from './single-value.js'
 import type { StoreLogger } from './store-options.js'
@@ -12,7 +13,6 @@ import { decodeStreamRecord, emptyStreamRecord, type StreamRecord } from './stre
 import { StreamState } from './stream-state.js'
 import { openReplicaRecord, ReplicaTails } from './replica-recovery.js'
 import type { StreamTable } from './stream-table.js'
-import { decodeTailRecord } from './tail-record.js'
 
 /** Records read at once. */
 const PAGE = 256
@@ -59,7 +59,7 @@ class Recovery {
   }
 
   async readStreams(): Promise<void> {
-    for await (const [key, value] of entries(this.#options.meta, kindRange(KIND.stream))) {
+    for await (const [key, value] of this.#options.meta.entries({ ...kindRange(KIND.stream), limit: PAGE })) {
       const stream = streamOfKey(key)
       const state = new StreamState(stream, await this.#openRecord(stream, value))
       this.#options.streams.add(state)
@@ -82,7 +82,7 @@ class Recovery {
     let state: StreamState | undefined
     let torn: Buffer | undefined
     const replicas = new ReplicaTails(this.#options)
-    for await (const [key, value] of entries(this.#options.meta, kindRange(KIND.tail))) {
+    for await (const [key, value] of this.#options.meta.entries({ ...kindRange(KIND.tail), limit: PAGE })) {
       const stream = streamOfKey(key)
       if (!isOwn(stream, this.#options.streams)) {
         this.#raiseLamport(await replicas.read(this.#stateOf(stream), key, value))
@@ -118,12 +118,7 @@ class Recovery {
       return true
     }
     try {
-      const { dictionary } = state.open
-      const { lines, previousHash, hash, frames, beginsBlock } = decodeTailRecord(stream, offset, value, dictionary)
-      if (!previousHash.equals(state.hash)) {
-        throw new CorruptRecordError({ stream, offset, part: 'tail record' }, 'it does not follow the one before it')
-      }
-      state.restore({ lines, hash, frames, storedBytes: value.length }, beginsBlock)
+      restoreTail(state, offset, value)
       return true
     } catch (error) {
       if (!(error instanceof CorruptRecordError)) throw error
@@ -231,18 +226,4 @@ class Recovery {
 
 function isOwn(stream: StreamId, { nodeId }: StreamTable): boolean {
   return stream.startsWith(nodeId)
-}
-
-async function* entries(
-  database: Database,
-  range: { readonly gte: Buffer; readonly lt: Buffer },
-): AsyncGenerator<readonly [Buffer, Buffer]> {
-  let { gte } = range
-  for (;;) {
-    const page = await database.page({ gte, lt: range.lt, limit: PAGE })
-    yield* page
-    const last = page.at(-1)
-    if (last === undefined || page.length < PAGE) return
-    gte = Buffer.concat([last[0], Buffer.of(0)])
-  }
 }

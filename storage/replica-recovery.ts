@@ -3,10 +3,10 @@ import { decodeSummary, type BlockSummary } from './block-summary.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import type { Database, WriteStep } from './database.js'
 import { offsetOfKey, StreamKeys } from './keys.js'
+import { restoreTail } from './restore-tail.js'
 import type { StoreLogger } from './store-options.js'
 import { recordAfter, type StreamState } from './stream-state.js'
 import { decodeStreamRecord, emptyStreamRecord, encodeStreamRecord, type StreamRecord } from './stream-record.js'
-import { decodeTailRecord } from './tail-record.js'
 
 export interface ReplicaRecoveryOptions {
   readonly meta: Database
@@ -48,10 +48,7 @@ export class ReplicaTails {
     const place = { stream, offset, part: 'tail record' }
     try {
       if (offset !== state.tailEnd) throw new CorruptRecordError(place, 'records before it are missing')
-      const { dictionary } = state.open
-      const { lines, previousHash, hash, frames, beginsBlock } = decodeTailRecord(stream, offset, value, dictionary)
-      if (!previousHash.equals(state.hash)) throw new CorruptRecordError(place, 'it does not follow the one before it')
-      state.restore({ lines, hash, frames, storedBytes: value.length }, beginsBlock)
+      restoreTail(state, offset, value)
       return true
     } catch (error) {
       if (!(error instanceof CorruptRecordError)) throw error
@@ -92,22 +89,15 @@ export async function openReplicaRecord(
 async function rebuild({ meta }: ReplicaRecoveryOptions, stream: StreamId, keys: StreamKeys): Promise<StreamRecord> {
   let record = emptyStreamRecord(stream)
   const useless: Buffer[] = []
-  let gte = keys.at('block', 0)
-  const lt = keys.at('block', Number.MAX_SAFE_INTEGER)
-  for (;;) {
-    const page = await meta.page({ gte, lt, limit: PAGE })
-    for (const [key, entry] of page) {
-      const block = useless.length === 0 ? openEntry(stream, key, entry) : undefined
-      const fits = block !== undefined && (record.blocks === 0 || block.firstOffset === record.sealedEnd)
-      if (!fits) useless.push(key)
-      else {
-        const base = record.blocks === 0 ? { ...record, firstOffset: block.firstOffset } : record
-        record = recordAfter(base, [block], block.maxTimestamp)
-      }
+  const all = { gte: keys.at('block', 0), lt: keys.at('block', Number.MAX_SAFE_INTEGER), limit: PAGE }
+  for await (const [key, entry] of meta.entries(all)) {
+    const block = useless.length === 0 ? openEntry(stream, key, entry) : undefined
+    const fits = block !== undefined && (record.blocks === 0 || block.firstOffset === record.sealedEnd)
+    if (!fits) useless.push(key)
+    else {
+      const base = record.blocks === 0 ? { ...record, firstOffset: block.firstOffset } : record
+      record = recordAfter(base, [block], block.maxTimestamp)
     }
-    const last = page.at(-1)
-    if (last === undefined || page.length < PAGE) break
-    gte = Buffer.concat([last[0], Buffer.of(0)])
   }
   const steps = useless.map((key): WriteStep => ({ type: 'del', key }))
   await meta.write([...steps, { type: 'put', key: keys.record, value: encodeStreamRecord(stream, record) }], true)

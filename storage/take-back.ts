@@ -1,10 +1,10 @@
 import type { Database } from './database.js'
 import { offsetOfKey } from './keys.js'
+import { restoreTail } from './restore-tail.js'
 import { StoreCorruptError } from './store-errors.js'
 import { decodeStreamRecord, emptyStreamRecord } from './stream-record.js'
 import { StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
-import { decodeTailRecord } from './tail-record.js'
 
 /** Tail records read at once. */
 const PAGE = 256
@@ -34,18 +34,10 @@ export async function takeBackLostSeals(meta: Database, streams: StreamTable): P
 
 /** What lies behind `end` was never acknowledged. */
 async function readTail(meta: Database, state: StreamState, end: number): Promise<void> {
-  let gte = state.keys.at('tail', state.record.sealedEnd)
-  const lt = state.keys.at('tail', end)
-  for (;;) {
-    const page = await meta.page({ gte, lt, limit: PAGE })
-    for (const [key, value] of page) {
-      const offset = offsetOfKey(key)
-      if (offset !== state.tailEnd) return
-      const { lines, hash, frames, beginsBlock } = decodeTailRecord(state.stream, offset, value, state.open.dictionary)
-      state.restore({ lines, hash, frames, storedBytes: value.length }, beginsBlock)
-    }
-    const last = page.at(-1)
-    if (last === undefined || page.length < PAGE) return
-    gte = Buffer.concat([last[0], Buffer.of(0)])
+  const range = { gte: state.keys.at('tail', state.record.sealedEnd), lt: state.keys.at('tail', end), limit: PAGE }
+  for await (const [key, value] of meta.entries(range)) {
+    const offset = offsetOfKey(key)
+    if (offset !== state.tailEnd) return
+    restoreTail(state, offset, value)
   }
 }

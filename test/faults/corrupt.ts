@@ -3,23 +3,12 @@ import { join, relative } from 'node:path'
 import { ApiClient, Refusal, type Delivered, type QueryResult } from '../support/api-client.js'
 import { describeExit, NodeProcess, StartFailure, type NodeProcessOptions } from '../support/node-process.js'
 import { Random } from '../support/random.js'
+import { CONFIG } from './kill.js'
 import { check, reasonOf, runTrials, type Tally, withDirectory, type PartResult, type Trials } from './part.js'
 
 export const name = 'corrupt'
 
 export const nightlyCount = 2_000
-
-const CONFIG = `
-storage:
-  block: { maxEvents: 64, maxBytes: 16KiB }
-  pruneInterval: 1s
-eventRouting:
-  routes:
-    - { from: "'lane:orders'", into: orders }
-    - { from: "'lane:readings'", into: readings }
-  streams:
-    readings: { maxEvents: 200 }
-`
 
 const LANES = ['lane:default', 'lane:orders', 'lane:readings']
 

@@ -104,7 +104,8 @@ function document(rows: string): string {
 Made by \`npm run bench -- --docs\`, which starts every system itself on the same machine and lets them take turns.
 Events of about 200 bytes of payload, one tag on all, one on 10 %, one on 1 %. Ours acknowledges only what is synced
 (\`storage.sync: always\`). Server and client share the cores. Absolute figures depend on the machine and on what else
-it does; ratios far less. "Ours is better by" above 1 means that ours is ahead.
+it does; ratios far less. "Ours is better by" above 1 means that ours is ahead. What is missed and why:
+[what stands in the way of speed](decisions/0006-what-stands-in-the-way-of-speed.md).
 
 - ${where.date}, commit ${where.commit}, ${String(where.cores)} × ${where.cpu}, Node ${where.node}
 - processes that wanted a core on average, 5 minutes before and at the end: ${loadBefore} and ${loadAverage()} (the bench itself takes

@@ -15,7 +15,7 @@ const SHUTDOWN_MS = 4_900
 /** Runs a node until SIGTERM or SIGINT. @returns the exit code when it has ended */
 export async function runNode(call: Call): Promise<number> {
   tuneEngine()
-  const { settings, warnings } = settingsOf(call)
+  const { settings, warnings } = settingsOf(call, true)
   const { signal } = call.terminal
   const logger = openLog(logSettings(settings, call))
   logWarnings(logger, warnings)
@@ -51,7 +51,7 @@ async function stopInTime(daemon: Daemon, logger: Logger): Promise<number> {
 /** A bad file leaves the old settings in force. */
 async function reload(daemon: Daemon, call: Call, logger: Logger, atStart: Settings): Promise<void> {
   try {
-    const { settings, warnings } = settingsOf(call)
+    const { settings, warnings } = settingsOf(call, true)
     logWarnings(logger, warnings)
     logger.level = settings.log.level
     const waiting = [...(await daemon.reload(settings))]

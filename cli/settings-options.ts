@@ -7,12 +7,18 @@ export const SETTINGS_OPTIONS: Options = {
   data: { type: 'string', short: 'd', value: 'DIR', help: 'data directory (MILLRACE_DATA)' },
 }
 
-/** The settings as the flags and the environment of a call give them. @throws ConfigError, ConfigUnreadableError */
-export function settingsOf(call: Call): LoadedSettings {
+/**
+ * The settings as the flags and the environment of a call give them.
+ *
+ * @param withSecrets whether files with secrets are read too, which only the daemon may be able to
+ * @throws ConfigError, ConfigUnreadableError
+ */
+export function settingsOf(call: Call, withSecrets = false): LoadedSettings {
   const { env } = call.terminal
   return loadSettings({
     file: configFileOf(call),
     env,
+    withSecrets,
     flags: { data: call.text('data'), api: call.text('api'), socket: call.text('socket') },
   })
 }

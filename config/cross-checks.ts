@@ -1,6 +1,9 @@
 import { nearestWord } from '../core/index.js'
 import type { WrittenPlace } from './layer.js'
+import { readKeyFile } from './network-key.js'
 import { problemAt, type Problem } from './problem.js'
+import { InvalidSettingError } from './setting.js'
+import type { SettingValues } from './settings-schema.js'
 import type { Settings } from './settings.js'
 
 /** Where a setting, given by its path, was written; `undefined` for defaults. */
@@ -14,6 +17,24 @@ export function crossCheck({ api }: Settings, written: Written): Problem[] {
   if (place === undefined) return []
   const reason = 'api.limits.memory is less than the largest single request, which could never be let in'
   return [problemAt(place.source, place.start, place.end, reason, 'raise memory, or lower body and message')]
+}
+
+/** The network key, wherever it is to be found, or what keeps it from being had. */
+export function findNetworkKey({ swarm }: SettingValues, written: Written): string | Problem | undefined {
+  const { key, keyFile } = swarm
+  if (keyFile === null) return key ?? undefined
+  const place = written('swarm.keyFile')
+  if (place === undefined) return undefined
+  const problem = (reason: string, mend?: string) => problemAt(place.source, place.start, place.end, reason, mend)
+  if (key !== null) {
+    return problem('swarm.key and swarm.keyFile are both set', 'leave out one of them; null unsets what the file sets')
+  }
+  try {
+    return readKeyFile(keyFile)
+  } catch (error) {
+    if (!(error instanceof InvalidSettingError)) throw error
+    return problem(error.message, error.mend)
+  }
 }
 
 /** Limits that act on nothing, since no route leads to their stream. */

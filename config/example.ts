@@ -26,6 +26,17 @@ export function exampleConfig(): string {
 #   sync: always # acknowledged events survive a power cut; weaker: os, { interval: 100 }
 #   pruneInterval: 60s
 
+# swarm: # share events with other nodes; without a key there is no swarm
+#   keyFile: ./swarm.key # 44 characters, the same on all nodes; new: millrace swarm keygen > swarm.key
+#   listen: [/ip4/0.0.0.0/tcp/4001, /ip6/::/tcp/4001]
+#   peers: [/dns/gateway.local/tcp/4001] # besides those found in the local network
+#   topic: default-topic # nodes of other topics hear nothing of it
+
+# replication: # what is fetched of other nodes, and how long it stays; by default all, as long as their owners keep it
+#   streams: [measurements]
+#   keep:
+#     "*": { maxAge: 7d }
+
 eventRouting:
   # The first route whose expression matches decides. Without a match the stream 'default' takes the event, for ever.
   routes:

@@ -46,6 +46,11 @@ export function withinMs(milliseconds: number, min: string, max: string): number
   return milliseconds
 }
 
+/** A whole number within bounds. */
+export function count(value: number, minimum: number, maximum: number, description: string) {
+  return Type.Integer({ default: value, minimum, maximum, description })
+}
+
 /** One of some words. */
 export function oneOf<const W extends string>(words: readonly W[], field: Field & { readonly default: W }): TUnsafe<W> {
   return Type.Unsafe<W>(
@@ -56,8 +61,13 @@ export function oneOf<const W extends string>(words: readonly W[], field: Field 
   )
 }
 
+interface TextListField extends Field {
+  readonly default?: readonly string[]
+  readonly maxItems?: number
+}
+
 /** A list of texts, empty by default. */
-export function textList(decode: (text: string) => string, field: Field): TUnsafe<readonly string[]> {
+export function textList(decode: (text: string) => string, field: TextListField): TUnsafe<readonly string[]> {
   const item = decoded(Type.String({ minLength: 1 }), decode)
   return Type.Unsafe<readonly string[]>(Type.Array(item, { default: [], maxItems: 10_000, ...field }))
 }

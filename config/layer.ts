@@ -11,7 +11,7 @@ export interface Layer {
   readonly values: ReadonlyMap<string, LayerValue>
   readonly problems: readonly Problem[]
   readonly warnings: readonly Problem[]
-  /** Where the names of streams with limits stand. */
+  /** Where the names in maps of named things stand, by path such as `eventRouting.streams.NAME`. */
   readonly names: ReadonlyMap<string, WrittenPlace>
 }
 
@@ -31,12 +31,13 @@ export function readFileLayer(schema: SchemaNode, source: SourceText, options: R
   const yaml = parseYaml(source)
   const reader = new SettingReader(source, yaml, options)
   const values = new Map<string, LayerValue>()
+  const names = new Map<string, WrittenPlace>()
   const root = yaml.root
   if (root !== undefined && !isNull(root)) {
     if (isMap(root)) readSection(schema, root, [])
     else reader.refuseStart(root, 'expected a map of settings', 'write key: value')
   }
-  return layerOf(values, yaml, reader, source)
+  return { ...layerOf(values, yaml, reader, source), names }
 
   function readSection(section: SchemaNode, written: Node, path: readonly string[]): void {
     const map = yaml.resolve(written)
@@ -59,11 +60,15 @@ export function readFileLayer(schema: SchemaNode, source: SourceText, options: R
     const read = reader.read(leaf, value)
     const [start, end] = key.range ?? [0, 0]
     if (read !== INVALID) values.set(path.join('.'), { value: read, source, start, end })
+    for (const [name, [from, to]] of reader.takeNames()) {
+      names.set([...path, name].join('.'), { source, start: from, end: to })
+    }
   }
 }
 
 /** Reads the value of one setting given as YAML, or as bare text where the setting takes texts. */
 export function readValueLayer({ path, schema }: Leaf, source: SourceText, options: ReaderOptions): Layer {
+  if (schema.writeOnly === true) source.hide(0, source.text.length)
   const yaml = parseYaml(source)
   const isText = acceptsText(schema) && (yaml.problems.length > 0 || isOtherWord(yaml.root, schema))
   return isText ? readTextLayer({ path, schema }, source, options) : readNode({ path, schema }, source, yaml, options)
@@ -122,7 +127,7 @@ function layerOf(values: Layer['values'], yaml: YamlText, reader: SettingReader,
     values,
     problems: soundProblems(yaml, reader.problems, source),
     warnings: reader.warnings,
-    names: new Map([...reader.names].map(([name, [start, end]]) => [name, { source, start, end }])),
+    names: new Map(),
   }
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { ConfigError, ConfigUnreadableError } from './config-error.js'
-import { crossCheck, unfedStreams } from './cross-checks.js'
+import { crossCheck, findNetworkKey, unfedStreams } from './cross-checks.js'
 import { readEnvironment, variableOf, type Environment } from './environment.js'
 import { EMPTY_LAYER, joinLayers, readDefaults, readFileLayer, readTextLayer, type Layer } from './layer.js'
 import type { Problem } from './problem.js'
@@ -10,6 +10,7 @@ import { settingsSchema, type SettingValues } from './settings-schema.js'
 import type { ReaderOptions } from './setting-reader.js'
 import { toSettings, type Settings } from './settings.js'
 import { SourceText } from './source-text.js'
+import { reasonOf } from './unreadable.js'
 
 const SCHEMA = settingsSchema as SchemaNode
 
@@ -27,6 +28,8 @@ export interface LoadRequest {
   readonly flags: Flags
   /** Where relative paths of environment and flags start; the working directory unless given. */
   readonly directory?: string
+  /** Whether the key file of the swarm is read, which only the daemon may be able to; without it there is no key. Default: yes. */
+  readonly withSecrets?: boolean
 }
 
 /** Which source decided a setting. */
@@ -60,13 +63,11 @@ export function loadSettings(request: LoadRequest): LoadedSettings {
   ] as const
   const joined = joinLayers(layers.map(({ layer }) => layer))
   if (joined.problems.length > 0) throw new ConfigError(joined.problems)
-  const settings = toSettings(assemble(SCHEMA, joined, []) as SettingValues)
   const written = joinLayers(layers.slice(1).map(({ layer }) => layer))
-  const problems = crossCheck(settings, (path) => written.values.get(path))
+  const { settings, problems, warnings } = putTogether(joined, written, request.withSecrets ?? true)
   if (problems.length > 0) throw new ConfigError(problems)
-  const unfed = unfedStreams(settings, (stream) => written.names.get(stream))
   const sources = new Map(layers.flatMap(({ kind, layer }) => sourcesOf(kind, layer)))
-  return { settings, warnings: [...joined.warnings, ...unfed], sources }
+  return { settings, warnings: [...joined.warnings, ...warnings], sources }
 }
 
 /** What {@link loadSettings} would say about the text of a file alone. */
@@ -83,10 +84,20 @@ export function checkConfigText(text: string, fileName: string): ConfigCheck {
   const layer = readFileLayer(SCHEMA, new SourceText(fileName, text), options)
   if (layer.problems.length > 0) return { problems: layer.problems, warnings: layer.warnings }
   const joined = joinLayers([readDefaults(SCHEMA, { directory: process.cwd() }), layer])
-  const settings = toSettings(assemble(SCHEMA, joined, []) as SettingValues)
-  const problems = crossCheck(settings, (path) => layer.values.get(path))
-  const warnings = [...layer.warnings, ...unfedStreams(settings, (stream) => layer.names.get(stream))]
+  const { settings, problems, warnings: found } = putTogether(joined, layer, true)
+  const warnings = [...layer.warnings, ...found]
   return problems.length > 0 ? { problems, warnings } : { settings, problems, warnings }
+}
+
+/** The settings of a layer that sets everything, and what is wrong or odd about them together. */
+function putTogether(joined: Layer, written: Layer, withSecrets: boolean) {
+  const values = assemble(SCHEMA, joined, []) as SettingValues
+  const placeOf = (path: string) => written.values.get(path)
+  const key = withSecrets ? findNetworkKey(values, placeOf) : undefined
+  const settings = toSettings(values, typeof key === 'string' ? key : undefined)
+  const problems = [...crossCheck(settings, placeOf), ...(typeof key === 'object' ? [key] : [])]
+  const warnings = unfedStreams(settings, (stream) => written.names.get(`eventRouting.streams.${stream}`))
+  return { settings, problems, warnings }
 }
 
 /** Bytes of a file that are looked at: beyond, the text is refused by its length anyway. */
@@ -148,14 +159,4 @@ function sourcesOf(kind: SettingSource['kind'], layer: Layer): [string, SettingS
         return [path, { kind, flag: source.name }]
     }
   })
-}
-
-function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const known: Readonly<Record<string, string>> = {
-    ENOENT: 'there is no such file',
-    EACCES: 'permission denied',
-    EISDIR: 'it is a directory',
-  }
-  return known[code] ?? (error instanceof Error ? error.message : String(error))
 }

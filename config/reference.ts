@@ -8,7 +8,7 @@ const SCHEMA = settingsSchema as SchemaNode
 /** The text of docs/configuration.md. */
 export function configurationReference(): string {
   const sections = [...groupLeaves()].map(([name, leaves]) => renderGroup(name, leaves))
-  return [INTRODUCTION, ...sections, LIMITS, renderLimits(), FORMS].join('\n\n') + '\n'
+  return [INTRODUCTION, ...sections, LIMITS, renderLimits(), SWARM, FORMS].join('\n\n') + '\n'
 }
 
 const INTRODUCTION = `# Configuration
@@ -43,6 +43,33 @@ eventRouting:
 Names of streams consist of letters, digits, \`_\` and \`-\`. The stream \`default\` is permanent: it can be the target of a route
 but has no limits. Limits of a stream that no route leads to are a warning. The two-item form of the published Actyx
 tutorial (\`- from: …\` followed by \`- into: …\`) is read as one route.`
+
+const SWARM = `## A swarm
+
+Nodes with the same key and topic share their events. A configuration of one of them:
+
+\`\`\`yaml
+swarm:
+  keyFile: swarm.key # 44 characters, from: millrace swarm keygen > swarm.key
+  peers: [/dns/gateway.local/tcp/4001]
+replication:
+  streams: [measurements]
+  keep:
+    measurements: { maxAge: 7d }
+eventRouting:
+  routes:
+    - from: "'private'"
+      into: own
+  streams:
+    own: { replicate: false }
+\`\`\`
+
+\`replication.keep.<name>\` takes \`maxEvents\`, \`maxSize\` and \`maxAge\`, for what this node holds of streams of that name of all
+other nodes; \`"*"\`, in quotes, stands for all names that are not listed. What the owner of a stream drops goes here too,
+whatever is set. The stream \`default\` of others can be limited like any.
+
+Who has the key is a member: keep it out of reach of others. Messages about a configuration show asterisks in its place. An
+error in a file, such as a key that does not decode or a multiaddr that cannot be dialled, is told by \`millrace config check\`.`
 
 const FORMS = `## Forms
 
@@ -89,10 +116,15 @@ function formOf(schema: SchemaNode): string {
   }
   if (schema.const !== undefined) return `\`${schema.const}\``
   if (schema.type === 'integer') return integerForm(schema)
-  if (schema.type === 'array') return `list of ${schema.items?.type === 'object' ? membersOf(schema.items) : 'texts'}`
+  if (schema.type === 'boolean') return '`true` or `false`'
+  if (schema.type === 'array') return `list of ${schema.items === undefined ? 'texts' : itemsOf(schema.items)}`
   if (schema.type === 'object')
     return schema.patternProperties === undefined ? membersOf(schema) : 'map of names to limits'
   return { [SIZE_PATTERN]: 'size', [AGE_PATTERN]: 'age', [INTERVAL_PATTERN]: 'time' }[schema.pattern ?? ''] ?? 'text'
+}
+
+function itemsOf(items: SchemaNode): string {
+  return (items.anyOf ?? [items]).map((item) => (item.type === 'object' ? membersOf(item) : 'texts')).join(' or ')
 }
 
 function membersOf(schema: SchemaNode): string {
@@ -108,5 +140,6 @@ function integerForm({ minimum, maximum }: SchemaNode): string {
 
 function defaultOf({ default: value }: SchemaNode): string {
   if (value === null) return 'see above'
-  return typeof value === 'string' || typeof value === 'number' ? `\`${String(value)}\`` : 'empty'
+  if (Array.isArray(value)) return value.length === 0 ? 'empty' : value.map((item) => `\`${String(item)}\``).join(', ')
+  return typeof value === 'object' ? 'empty' : `\`${JSON.stringify(value).replaceAll('"', '')}\``
 }

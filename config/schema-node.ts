@@ -15,6 +15,8 @@ export interface SchemaNode {
   readonly maximum?: number
   readonly default?: unknown
   readonly description?: string
+  /** A secret: messages do not show what was written. */
+  readonly writeOnly?: boolean
   /** A group of settings rather than one value; may be left out or empty (`null`). */
   readonly group?: true
   /** Two members that may stand in neighbouring items of a list instead of in one. */

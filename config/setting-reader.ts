@@ -3,9 +3,8 @@ import { nearestWord } from '../core/index.js'
 import { clip, problemAt, type Problem } from './problem.js'
 import { offsetInSource } from './scalar-position.js'
 import type { SchemaNode } from './schema-node.js'
-import { decoderOf, InvalidSettingError } from './setting.js'
+import { checkNameIn, decoderOf, InvalidSettingError } from './setting.js'
 import type { SourceText } from './source-text.js'
-import { checkLimitedStream } from './stream-limits.js'
 import type { YamlText } from './yaml-text.js'
 
 /** What stands for a value that is refused; its problems are recorded. */
@@ -24,7 +23,7 @@ export class SettingReader {
   readonly problems: Problem[] = []
   readonly warnings: Problem[] = []
   /** Where the names in maps of named things stand. */
-  readonly names = new Map<string, readonly [start: number, end: number]>()
+  #names = new Map<string, readonly [start: number, end: number]>()
   readonly #source: SourceText
   readonly #yaml: Pick<YamlText, 'resolve'>
   readonly #options: ReaderOptions
@@ -40,8 +39,16 @@ export class SettingReader {
     const node = this.#yaml.resolve(written)
     // An alias that leads nowhere has been told by the parser.
     if (isAlias(node)) return INVALID
+    if (schema.writeOnly === true && node.range) this.#source.hide(node.range[0], node.range[1])
     const form = this.#readForm(schema, node)
     return form === INVALID ? INVALID : this.#decode(schema, form, node)
+  }
+
+  /** Where the names in the maps of named things stand that were read since the last call. */
+  takeNames(): ReadonlyMap<string, readonly [start: number, end: number]> {
+    const names = this.#names
+    this.#names = new Map()
+    return names
   }
 
   refuse(node: Node, reason: string, mend?: string): typeof INVALID {
@@ -146,11 +153,11 @@ export class SettingReader {
     const named = new Map<string, unknown>()
     let valid = true
     for (const entry of entriesOf(map)) {
-      const name = this.#readName(entry)
+      const name = this.#readName(schema, entry)
       const read = values === undefined ? INVALID : this.#readNamedValue(values, entry)
       if (name === INVALID || read === INVALID) valid = false
       else named.set(entry.name, read)
-      if (entry.key.range) this.names.set(entry.name, [entry.key.range[0], entry.key.range[1]])
+      if (entry.key.range) this.#names.set(entry.name, [entry.key.range[0], entry.key.range[1]])
     }
     return valid ? named : INVALID
   }
@@ -161,9 +168,10 @@ export class SettingReader {
     return this.refuse(key, `'${clip(name)}' has no value`, 'write {} for a stream without limits')
   }
 
-  #readName({ key, name }: Entry): unknown {
+  #readName(schema: SchemaNode, { key, name }: Entry): unknown {
     try {
-      return checkLimitedStream(name)
+      checkNameIn(schema, name)
+      return name
     } catch (error) {
       if (!(error instanceof InvalidSettingError)) throw error
       return this.refuse(key, error.message, error.mend)
@@ -326,10 +334,24 @@ function mendKind(schema: SchemaNode, node: Node): string | undefined {
 }
 
 /** What comes later; named so that nobody looks for a spelling mistake. */
-const LATER = new Set(['swarm', 'replication', 'state', 'audit', 'stateMachines', 'processors', 'workflows', 'fleet'])
+const LATER = new Set(['state', 'audit', 'stateMachines', 'processors', 'workflows', 'fleet'])
+
+/** Words of Actyx and others for settings that have another name here. */
+const OTHER_WORDS: Readonly<Record<string, string>> = {
+  swarmKey: 'key',
+  psk: 'key',
+  initialPeers: 'peers',
+  bootstrap: 'peers',
+  bootstrapPeers: 'peers',
+  announceAddresses: 'announce',
+  listenAddresses: 'listen',
+  gossipInterval: 'headsInterval',
+  replication: 'replicate',
+}
 
 function mendKey(key: string, known: readonly string[]): string {
-  const nearest = nearestWord(key, known)
+  const other = Object.hasOwn(OTHER_WORDS, key) ? OTHER_WORDS[key] : undefined
+  const nearest = other !== undefined && known.includes(other) ? other : nearestWord(key, known)
   if (nearest !== undefined) return `did you mean '${nearest}'?`
   const names = `known here: ${known.join(', ')}`
   return LATER.has(key) && known.includes('eventRouting') ? `not in this version; ${names}` : names

@@ -23,6 +23,7 @@ export interface DecodeContext {
 type Decode = (value: never, context: DecodeContext) => unknown
 
 const DECODE = Symbol('decode')
+const CHECK_NAME = Symbol('check name')
 
 /**
  * A schema for the form in the file that yields another value in the settings. Whole numbers reach the decoder as
@@ -30,6 +31,17 @@ const DECODE = Symbol('decode')
  */
 export function decoded<Out>(schema: TSchema, decode: (value: never, context: DecodeContext) => Out): TUnsafe<Out> {
   return Type.Unsafe<Out>({ ...schema, [DECODE]: decode })
+}
+
+/** A map of named things whose names are checked by `check`, which throws {@link InvalidSettingError} to refuse one. */
+export function named<S extends TSchema>(schema: S, check: (name: string) => unknown): S {
+  return { ...schema, [CHECK_NAME]: check }
+}
+
+/** Checks a name in a map made by {@link named}. @throws InvalidSettingError */
+export function checkNameIn(schema: object, name: string): void {
+  const { [CHECK_NAME]: check } = schema as { readonly [CHECK_NAME]?: (name: string) => unknown }
+  check?.(name)
 }
 
 /** The decoder of a schema made by {@link decoded}. */

@@ -1,11 +1,13 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { parseAppId } from '../core/index.js'
 import { parseListenAddress, parseOrigin, type ListenAddress } from './addresses.js'
-import { interval, oneOf, path, section, size, textList, withinMs } from './field.js'
+import { count, interval, oneOf, path, section, size, textList, withinMs } from './field.js'
 import { parseInterval } from './quantities.js'
+import { replication } from './replication-schema.js'
 import { routesField } from './routes.js'
 import { decoded, InvalidSettingError } from './setting.js'
-import { streamLimitsField } from './stream-limits.js'
+import { streamsField } from './stream-limits.js'
+import { swarm } from './swarm-schema.js'
 
 /** When an acknowledged commit is on disk. */
 export type SyncMode = 'always' | 'os' | { readonly intervalMs: number }
@@ -132,7 +134,7 @@ export const settingsSchema = section('Settings of a millrace node. All are opti
     routes: routesField(
       'Routes in order; the first whose expression matches decides, and without one the stream `default` takes the event',
     ),
-    streams: streamLimitsField(
+    streams: streamsField(
       'Limits by stream name. A stream that is not named keeps everything; `default` always does and cannot be named',
     ),
   }),
@@ -146,17 +148,15 @@ export const settingsSchema = section('Settings of a millrace node. All are opti
       description: 'Form of the lines; `auto` is `pretty` on a terminal and `json` elsewhere',
     }),
   }),
+  replication,
   storage,
+  swarm,
 })
 
 /** All values in the form of the file, decoded. */
 export type SettingValues = Static<typeof settingsSchema>
 
 type SyncWritten = 'always' | 'os' | { readonly interval: bigint | number | string }
-
-function count(value: number, minimum: number, maximum: number, description: string) {
-  return Type.Integer({ default: value, minimum, maximum, description })
-}
 
 function syncIntervalMs(written: bigint | number | string): number {
   return typeof written === 'string' ? withinMs(parseInterval(written), '1ms', '1h') : Number(written)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { ListenAddress } from './addresses.js'
+import type { WantedStreams } from './replication-schema.js'
 import type { RouteSetting } from './routes.js'
 import type { SettingValues, SyncMode } from './settings-schema.js'
 import type { StreamLimits } from './stream-limits.js'
@@ -41,13 +42,39 @@ export interface Settings {
   readonly routes: readonly RouteSetting[]
   /** Limits by stream name; what is not named keeps everything. */
   readonly retention: ReadonlyMap<string, StreamLimits>
+  /** Names of own streams that stay on this node. */
+  readonly notReplicated: ReadonlySet<string>
+  readonly swarm: {
+    readonly topic: string
+    /** 32 bytes as base64, 44 characters. Without one there is no swarm. */
+    readonly key: string | undefined
+    /** Multiaddrs. */
+    readonly listen: readonly string[]
+    /** Multiaddrs. */
+    readonly announce: readonly string[]
+    /** Multiaddrs, with or without `/p2p/…`. */
+    readonly peers: readonly string[]
+    readonly mdns: boolean
+    readonly headsIntervalMs: number
+    /** Streams of other nodes that are held in all. */
+    readonly maxStreams: number
+    /** Of these, streams of one node. */
+    readonly maxStreamsPerNode: number
+  }
+  readonly replication: {
+    /** Limits of replicas by stream name; `*` stands for all that are not named. */
+    readonly keep: ReadonlyMap<string, StreamLimits>
+    /** What is fetched of other nodes; `undefined` is everything. */
+    readonly streams: readonly WantedStreams[] | undefined
+  }
 }
 
 /** Least severity that is logged. */
 export type LogLevel = SettingValues['log']['level']
 
-export function toSettings(values: SettingValues): Settings {
-  const { api, data, eventRouting, storage } = values
+/** @param key the network key, if there is one */
+export function toSettings(values: SettingValues, key: string | undefined): Settings {
+  const { api, data, eventRouting, replication, storage, swarm } = values
   const { limits } = api
   return deepFreeze({
     displayName: values.admin.displayName,
@@ -75,7 +102,20 @@ export function toSettings(values: SettingValues): Settings {
       maxUnsealedBytes: storage.maxUnsealed,
     },
     routes: eventRouting.routes,
-    retention: eventRouting.streams,
+    retention: new Map([...eventRouting.streams].map(([name, { limits }]) => [name, limits])),
+    notReplicated: new Set([...eventRouting.streams].filter(([, { replicate }]) => !replicate).map(([name]) => name)),
+    swarm: {
+      topic: swarm.topic,
+      key,
+      listen: swarm.listen,
+      announce: swarm.announce,
+      peers: swarm.peers,
+      mdns: swarm.mdns,
+      headsIntervalMs: swarm.headsInterval,
+      maxStreams: swarm.maxStreams,
+      maxStreamsPerNode: swarm.maxStreamsPerNode,
+    },
+    replication: { keep: replication.keep, streams: replication.streams ?? undefined },
   })
 }
 

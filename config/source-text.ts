@@ -1,3 +1,5 @@
+import { hide, hideSecrets } from './secrets.js'
+
 /** A place in a text, both counted from 1; columns in characters (code points). */
 export interface Place {
   readonly line: number
@@ -9,6 +11,8 @@ export class SourceText {
   readonly name: string
   readonly text: string
   readonly #lineStarts: number[] = [0]
+  /** Parts that must not be shown. */
+  readonly #hidden: (readonly [start: number, end: number])[] = []
 
   constructor(name: string, text: string) {
     this.name = name
@@ -22,11 +26,23 @@ export class SourceText {
     return { line: line + 1, column: charactersOf(this.text.slice(start, offset)).length + 1 }
   }
 
-  /** The line that holds `offset`, without its end. */
+  /** Lets {@link lineAt} show asterisks from `start` to `end`. */
+  hide(start: number, end: number): void {
+    this.#hidden.push([start, end])
+  }
+
+  /** The line that holds `offset`, without its end and without secrets. */
   lineAt(offset: number): string {
-    const line = this.#lineIndex(offset)
-    const end = this.#lineStarts[line + 1] ?? this.text.length + 1
-    return this.text.slice(this.#lineStarts[line], end - 1).replace(/\r$/, '')
+    const index = this.#lineIndex(offset)
+    const lineStart = this.#lineStarts[index] ?? 0
+    const lineEnd = (this.#lineStarts[index + 1] ?? this.text.length + 1) - 1
+    let line = this.text.slice(lineStart, lineEnd).replace(/\r$/, '')
+    for (const [start, end] of this.#hidden) {
+      const from = Math.max(0, start - lineStart)
+      const to = Math.min(line.length, end - lineStart)
+      if (from < to) line = line.slice(0, from) + hide(line.slice(from, to)) + line.slice(to)
+    }
+    return hideSecrets(line)
   }
 
   #lineIndex(offset: number): number {

@@ -1,6 +1,6 @@
 import { Type, type TUnsafe } from '@sinclair/typebox'
 import { AGE_PATTERN, parseAge, parseCountLimit, parseSizeLimit, SIZE_PATTERN, type Warn } from './quantities.js'
-import { decoded, InvalidSettingError } from './setting.js'
+import { decoded, InvalidSettingError, named } from './setting.js'
 
 /** Limits of one stream in the shape that the store takes; `Infinity` means none. */
 export interface StreamLimits {
@@ -17,9 +17,20 @@ interface WrittenLimits {
   readonly maxSize: number
   readonly maxAge: number
   readonly maxBlockAge: number
+  readonly replicate: boolean
+}
+
+/** What the file says about one own stream. */
+export interface StreamSetting {
+  readonly limits: StreamLimits
+  /** Whether other nodes get it. */
+  readonly replicate: boolean
 }
 
 const STREAM_NAME = '^[A-Za-z0-9_-]+$'
+
+/** Of streams of other nodes; `*` stands for all others. */
+const KEEP_NAME = '^([A-Za-z0-9_-]+|[*])$'
 
 /** Names longer than this are refused; they appear in every listing. */
 const LONGEST_NAME = 200
@@ -31,45 +42,76 @@ function limit(form: ReturnType<typeof Type.String>, description: string, parse:
   )
 }
 
-const limitsSchema = Type.Object(
+/** Limits that whoever holds a stream can have. */
+const keepLimits = {
+  maxEvents: decoded(
+    Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], {
+      default: null,
+      description: 'Events that are kept at least; older blocks go',
+    }),
+    (value: bigint | null, { warn }) => (value === null ? Infinity : parseCountLimit(value, warn)),
+  ),
+  maxSize: limit(
+    Type.String({ pattern: SIZE_PATTERN }),
+    'Stored bytes that are kept at least, such as 700MB',
+    parseSizeLimit,
+  ),
+  maxAge: limit(Type.String({ pattern: AGE_PATTERN }), 'Age up to which events are kept, such as 41m', parseAge),
+}
+
+const streamSchema = Type.Object(
   {
-    maxEvents: decoded(
-      Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], {
-        default: null,
-        description: 'Events that are kept at least; older blocks go',
-      }),
-      (value: bigint | null, { warn }) => (value === null ? Infinity : parseCountLimit(value, warn)),
-    ),
-    maxSize: limit(
-      Type.String({ pattern: SIZE_PATTERN }),
-      'Stored bytes that are kept at least, such as 700MB',
-      parseSizeLimit,
-    ),
-    maxAge: limit(Type.String({ pattern: AGE_PATTERN }), 'Age up to which events are kept, such as 41m', parseAge),
+    ...keepLimits,
     maxBlockAge: limit(
       Type.String({ pattern: AGE_PATTERN }),
       'Age at which a block is closed although it is not full, so that maxAge holds on slow streams too',
       parseAge,
     ),
+    replicate: Type.Boolean({
+      default: true,
+      description: 'Whether other nodes get the stream; with `false` it stays on this one',
+    }),
   },
   { additionalProperties: false, description: 'Limits of a stream; all hold at once, the tightest decides' },
 )
 
-/** Limits by stream name. */
-export function streamLimitsField(description: string): TUnsafe<ReadonlyMap<string, StreamLimits>> {
-  const limits = decoded<StreamLimits>(limitsSchema, (written: WrittenLimits) => ({
-    maxEvents: written.maxEvents,
-    maxStoredBytes: written.maxSize,
-    maxAgeMicros: written.maxAge,
-    maxBlockAgeMicros: written.maxBlockAge,
+const keepSchema = Type.Object(keepLimits, {
+  additionalProperties: false,
+  description: 'Limits of what is held of a stream; all hold at once, the tightest decides',
+})
+
+/** What the file says about own streams, by name. */
+export function streamsField(description: string): TUnsafe<ReadonlyMap<string, StreamSetting>> {
+  const stream = decoded<StreamSetting>(streamSchema, (written: WrittenLimits) => ({
+    limits: { ...toLimits(written), maxBlockAgeMicros: written.maxBlockAge },
+    replicate: written.replicate,
   }))
-  return Type.Unsafe(
-    Type.Record(Type.String({ pattern: STREAM_NAME }), limits, {
-      additionalProperties: false,
-      default: {},
-      description,
-    }),
-  )
+  return namedField(STREAM_NAME, stream, checkLimitedStream, description)
+}
+
+/** Limits of replicas by stream name. */
+export function keepField(description: string): TUnsafe<ReadonlyMap<string, StreamLimits>> {
+  const limits = decoded<StreamLimits>(keepSchema, toLimits)
+  const checkName = (name: string) => (name === '*' ? name : checkStreamName(name))
+  return namedField(KEEP_NAME, limits, checkName, description)
+}
+
+function toLimits({
+  maxEvents,
+  maxSize,
+  maxAge,
+}: Pick<WrittenLimits, 'maxEvents' | 'maxSize' | 'maxAge'>): StreamLimits {
+  return { maxEvents, maxStoredBytes: maxSize, maxAgeMicros: maxAge, maxBlockAgeMicros: Infinity }
+}
+
+function namedField<T>(
+  pattern: string,
+  value: TUnsafe<T>,
+  checkName: (name: string) => unknown,
+  description: string,
+): TUnsafe<ReadonlyMap<string, T>> {
+  const options = { additionalProperties: false, default: {}, description }
+  return Type.Unsafe(named(Type.Record(Type.String({ pattern }), value, options), checkName))
 }
 
 /** Names of streams: the target of a route, the key of limits. */
@@ -91,7 +133,7 @@ export function checkStreamName(name: string): string {
 }
 
 /** A stream that may have limits. @throws InvalidSettingError */
-export function checkLimitedStream(name: string): string {
+function checkLimitedStream(name: string): string {
   if (name === 'default') {
     throw new InvalidSettingError(
       "the stream 'default' is permanent and has no limits",

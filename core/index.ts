@@ -7,6 +7,7 @@ export { LINE_TRAILER, LINE_TRAILER_LENGTH, parseLineHeader, renderLineHeader, t
 export type { EventKey, NewEvent, Publication, StoredEvent } from './event.js'
 export { nearestWord } from './nearest-word.js'
 export { offsetMapToJson, OffsetError, parseOffsetMap, type OffsetMap } from './offset-map.js'
+export { nodeIdOfPeer, peerIdOfNode, type PeerId } from './peer-id.js'
 export type { EventOrder, EventReader, ReadRequest } from './read.js'
 export {
   compareStreamIds,

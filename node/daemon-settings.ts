@@ -1,5 +1,5 @@
 import type { AqlLimits } from '../aql/index.js'
-import type { TagSelection } from '../core/index.js'
+import type { NodeId, TagSelection } from '../core/index.js'
 import type { Retention, SyncMode } from '../storage/index.js'
 import type { AccessRules, ApiLimits, ListenAddress } from './api/index.js'
 
@@ -28,6 +28,47 @@ export interface DaemonSettings {
   readonly routes: readonly RouteSettings[]
   /** Limits by stream name; what is not named keeps everything. */
   readonly retention: ReadonlyMap<string, Retention>
+  /** Names of own streams that stay on this node. */
+  readonly notReplicated: ReadonlySet<string>
+  readonly swarm: SwarmSettings
+  readonly replication: ReplicationSettings
+}
+
+/** The nodes that this one shares its events with. */
+export interface SwarmSettings {
+  /** Also says which store is opened. */
+  readonly topic: string
+  /** 32 bytes as base64, 44 characters. Without one there is no swarm. */
+  readonly key: string | undefined
+  /** Multiaddrs; without any the node only dials. */
+  readonly listen: readonly string[]
+  /** Multiaddrs that are told to others beside those of the own interfaces. */
+  readonly announce: readonly string[]
+  /** Multiaddrs to dial, with or without `/p2p/…`. */
+  readonly peers: readonly string[]
+  /** Whether nodes are looked for in the local network. */
+  readonly mdns: boolean
+  /** Between two announcements of heads. */
+  readonly headsIntervalMs: number
+  /** Streams of other nodes that are held in all. */
+  readonly maxStreams: number
+  /** Of these, streams of one node. */
+  readonly maxStreamsPerNode: number
+}
+
+/** What of other nodes is kept. */
+export interface ReplicationSettings {
+  /** Limits of replicas by stream name; `*` stands for all that are not named. */
+  readonly keep: ReadonlyMap<string, Retention>
+  /** What is fetched; `undefined` is everything. */
+  readonly streams: readonly WantedStreams[] | undefined
+}
+
+/** Streams of other nodes; what is `undefined` is left open. */
+export interface WantedStreams {
+  readonly node: NodeId | undefined
+  /** Name of the stream. */
+  readonly stream: string | undefined
 }
 
 /** One route: events that `selection` chooses go into the stream named `into`. */

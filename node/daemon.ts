@@ -16,9 +16,6 @@ import { NodeEvents } from './events/node-events.js'
 import { Router } from './events/router.js'
 import { renderMetrics } from './metrics.js'
 
-/** The topic of a node without a swarm. */
-const LOCAL_TOPIC = 'default-topic'
-
 /** Room that lets both databases be opened on a full disk: a table as big as each log, which is a write buffer and a batch more. */
 const RESERVE_BYTES = 16 * 1024 * 1024
 
@@ -83,14 +80,14 @@ export class Daemon implements AsyncDisposable {
 
   async #apply(settings: DaemonSettings): Promise<readonly string[]> {
     const { store, events, api } = this.#parts
-    const { routes, retention } = settings
+    const { routes, retention, notReplicated, replication } = settings
     const { access } = settings.api
     events.setRouter(await makeRouter(store, settings))
     store.setRetention(retention)
     api.setAccess(access)
     const old = this.#inForce.settings
     const waiting = needRestart(old, settings)
-    this.#inForce.settings = { ...old, api: { ...old.api, access }, routes, retention }
+    this.#inForce.settings = { ...old, api: { ...old.api, access }, routes, retention, notReplicated, replication }
     this.#logger.info({ routes: routes.length, waiting }, 'settings reloaded')
     return waiting
   }
@@ -165,7 +162,7 @@ async function openNodeStore(
 ): Promise<Store> {
   const store = await openStore({
     directory,
-    topic: LOCAL_TOPIC,
+    topic: settings.swarm.topic,
     clock,
     logger,
     ...settings.storage,
@@ -266,6 +263,15 @@ function needRestart(old: DaemonSettings, next: DaemonSettings): readonly string
     ['storage.cache', ({ storage }) => storage.cacheBytes],
     ['storage.maxInFlight', ({ storage }) => storage.maxInFlightBytes],
     ['storage.maxUnsealed', ({ storage }) => storage.maxUnsealedBytes],
+    ['swarm.topic', ({ swarm }) => swarm.topic],
+    ['swarm.key', ({ swarm }) => swarm.key],
+    ['swarm.listen', ({ swarm }) => swarm.listen],
+    ['swarm.announce', ({ swarm }) => swarm.announce],
+    ['swarm.peers', ({ swarm }) => swarm.peers],
+    ['swarm.mdns', ({ swarm }) => swarm.mdns],
+    ['swarm.headsInterval', ({ swarm }) => swarm.headsIntervalMs],
+    ['swarm.maxStreams', ({ swarm }) => swarm.maxStreams],
+    ['swarm.maxStreamsPerNode', ({ swarm }) => swarm.maxStreamsPerNode],
   ]
   return fixed.filter(([, pick]) => JSON.stringify(pick(old)) !== JSON.stringify(pick(next))).map(([name]) => name)
 }

@@ -245,7 +245,7 @@ storage:
   sync: often
   block: { maxEvents: 0, maxBytes: 3MiB }
   pruneInterval: 60
-swarm: {}
+state: {}
 `
   t.match(places(text), [
     /^2:3 unknown key 'lissten'/,
@@ -270,7 +270,7 @@ swarm: {}
     /^11:23 at least 1, found 0/,
     /^11:36 at most 2MiB/,
     /^12:18 '60' is no time/,
-    /^13:1 unknown key 'swarm'/,
+    /^13:1 unknown key 'state'/,
   ])
   t.match(check(text).problems.at(-1)?.mend, /not in this version; known here: admin, api/)
 })

@@ -153,6 +153,9 @@ t.test('the schema accepts what the daemon accepts, and the example is valid', a
     '{}',
     'api:\nlog:\neventRouting:\n  routes:\n  streams:\n',
     'eventRouting: { routes: [{ from: allEvents }, { into: b }], streams: { b: { maxAge: 1s, maxSize: 1B, maxEvents: 0, maxBlockAge: null } } }',
+    'swarm: { topic: a, key: null, listen: [], peers: [/ip4/1.2.3.4/tcp/1], mdns: false, headsInterval: 1s }',
+    'replication: { streams: [a, { node: GyK6EYZ2NJmKtJvE.6pKtJvEGyK6EYZ2NJmKtJvEGyI }], keep: { "*": { maxAge: 1s } } }',
+    'swarm:\nreplication:\n  keep:\n  streams:\n',
     'storage: { sync: { interval: 5 }, block: { maxBytes: 5 }, cache: 5MiB }\napi: { listen: ["a:1"], socket: null }',
   ]
   const refused = [
@@ -165,6 +168,10 @@ t.test('the schema accepts what the daemon accepts, and the example is valid', a
     'eventRouting: { routes: [{}] }',
     'eventRouting: { streams: { a: { maxEvents: 1.5 } } }',
     'admin: { displayName: "" }',
+    'swarm: { mdns: 1 }',
+    'replication: { keep: { "**": {} } }',
+    'replication: { keep: { a: { maxBlockAge: 1s } } }',
+    'replication: { streams: [{}] }',
   ]
   for (const text of accepted) {
     t.ok(validate(parse(text)), `${text.slice(0, 60)}: ${JSON.stringify(validate.errors)}`)

@@ -23,6 +23,19 @@ export function daemonSettings(data: string, changes: Partial<DaemonSettings> = 
     },
     routes: [],
     retention: new Map(),
+    notReplicated: new Set(),
+    swarm: {
+      topic: 'default-topic',
+      key: undefined,
+      listen: ['/ip4/127.0.0.1/tcp/0'],
+      announce: [],
+      peers: [],
+      mdns: false,
+      headsIntervalMs: 10_000,
+      maxStreams: 100,
+      maxStreamsPerNode: 10,
+    },
+    replication: { keep: new Map(), streams: undefined },
     ...changes,
   }
 }

@@ -1,0 +1,11 @@
+const KNOWN: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a directory',
+}
+
+/** Why a file could not be read, in words. */
+export function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  return KNOWN[code] ?? (error instanceof Error ? error.message : String(error))
+}

@@ -33,14 +33,25 @@ export {
   type TransportEvent,
   type Verdict,
 } from './transport.js'
+export type { PeerQuality } from './sync/peer-book.js'
+export { REPLICATE_ALL, type ReplicationPolicy } from './sync/policy.js'
+export type { ReplicationCounters } from './sync/replication-counters.js'
+export type { ReplicationLogger } from './sync/replication-logger.js'
+export { Replicator, type PeerSync, type ReplicatorOptions } from './sync/replicator.js'
+export type { StuckStream } from './sync/catch-up.js'
+export { systemTime, type SwarmTime } from './sync/swarm-time.js'
 export {
+  BUCKET_DIGEST_BYTES,
+  BUCKETS,
   decodeAnswer,
   decodeLive,
   decodeRequest,
+  DIGEST_BYTES,
   encodeAnswer,
   encodeLive,
   encodeRequest,
   groupItems,
+  type HeldHead,
   type LiveMessage,
   type SyncAnswer,
   type SyncRequest,

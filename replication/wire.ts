@@ -1,10 +1,11 @@
 import { parseStreamId, StreamIdError, type StreamId } from '../core/index.js'
+import type { BlockSeal } from '../storage/index.js'
 import { MAX_BROADCAST_BYTES } from './transport.js'
 import { WireError, WireReader, WireWriter } from './wire-bytes.js'
 
 /**
- * What nodes say to each other. Runs, heads, blocks and seals are bytes that `storage` makes and checks; they travel as
- * they are, so nothing here has to be believed and nothing is parsed twice.
+ * What nodes say to each other. Runs, heads and blocks are bytes that `storage` makes and checks; they travel as they are,
+ * so nothing here has to be believed and nothing is parsed twice.
  */
 
 /** What is broadcast. */
@@ -13,19 +14,40 @@ export type LiveMessage =
   | { readonly kind: 'run'; readonly run: Uint8Array }
   /** Signed heads, of own streams and of others. */
   | { readonly kind: 'heads'; readonly heads: readonly Uint8Array[] }
+  /** A sealed block, when commits were sealed before they could be sent. */
+  | { readonly kind: 'block'; readonly bytes: Uint8Array }
+  /** That blocks were sealed whose commits were sent before. */
+  | { readonly kind: 'seals'; readonly seals: readonly BlockSeal[] }
+
+/** Streams fall into so many buckets by the hash of their id; two nodes compare one digest per bucket. */
+export const BUCKETS = 256
+/** Bytes of the digest of a bucket, and of the digest of all of them. */
+export const BUCKET_DIGEST_BYTES = 8
+export const DIGEST_BYTES = 32
 
 /** What one node asks another. */
 export type SyncRequest =
-  /** All signed heads that it has. Answered with `heads`. */
-  | { readonly kind: 'heads' }
-  /** What follows in a stream, up to about `maxBytes` in all. Answered with `run`, `block`, `pruned`, or nothing. */
-  | { readonly kind: 'fetch'; readonly stream: StreamId; readonly from: number; readonly maxBytes: number }
+  /** Whether it knows and holds the same as the asking node, whose digest it gets. Answered with `same` or `buckets`. */
+  | { readonly kind: 'compare'; readonly digest: Uint8Array }
+  /** The signed heads of some buckets, one bit for each, lowest first. Answered with `heads`. */
+  | { readonly kind: 'heads'; readonly buckets: Uint8Array }
+  /** What follows in a stream, up to an offset or somewhat more. Answered with `run`, `block`, `pruned`, or nothing. */
+  | { readonly kind: 'fetch'; readonly stream: StreamId; readonly from: number; readonly to: number }
   /** Signatures of sealed blocks that end after an offset. Answered with `seals`. */
   | { readonly kind: 'seals'; readonly stream: StreamId; readonly from: number; readonly limit: number }
 
+/** A signed head, and how much of the stream the answering node holds. */
+export interface HeldHead {
+  readonly head: Uint8Array
+  readonly held: number
+}
+
 /** One message of an answer. */
 export type SyncAnswer =
-  | { readonly kind: 'heads'; readonly heads: readonly Uint8Array[] }
+  | { readonly kind: 'same' }
+  /** Digests of all buckets, one after the other. */
+  | { readonly kind: 'buckets'; readonly digests: Uint8Array }
+  | { readonly kind: 'heads'; readonly heads: readonly HeldHead[] }
   | { readonly kind: 'run'; readonly run: Uint8Array }
   /** A sealed block, which may begin before the offset that was asked for. */
   | {
@@ -36,7 +58,7 @@ export type SyncAnswer =
     }
   /** It begins there only later. */
   | { readonly kind: 'pruned'; readonly firstOffset: number }
-  | { readonly kind: 'seals'; readonly seals: readonly Uint8Array[] }
+  | { readonly kind: 'seals'; readonly seals: readonly BlockSeal[] }
 
 /** Version of everything here. */
 const FORMAT = 1
@@ -47,29 +69,47 @@ const FETCH = 3
 const SEALS = 4
 const BLOCK = 5
 const PRUNED = 6
+const COMPARE = 7
+const SAME = 8
+const BUCKET_LIST = 9
 
 /** A stream id: 43 characters, a dash, and a number. */
 const MAX_STREAM_BYTES = 64
+/** Ed25519. */
+const SIGNATURE_BYTES = 64
 
 export function encodeLive(message: LiveMessage): Buffer {
-  return message.kind === 'run' ? begin(RUN).sized(message.run).finish() : list(HEADS, message.heads)
+  switch (message.kind) {
+    case 'run':
+      return begin(RUN).sized(message.run).finish()
+    case 'heads':
+      return list(HEADS, message.heads, (writer, head) => writer.sized(head))
+    case 'block':
+      return begin(BLOCK).sized(message.bytes).finish()
+    case 'seals':
+      return list(SEALS, message.seals, writeSeal)
+  }
 }
 
 /** @returns `undefined` for bytes that are no such message */
 export function decodeLive(bytes: Uint8Array): LiveMessage | undefined {
-  return decode(bytes, (reader, kind) => {
+  return decode(bytes, (reader, kind): LiveMessage | undefined => {
     if (kind === RUN) return { kind: 'run', run: reader.sized() }
-    if (kind === HEADS) return { kind: 'heads', heads: readList(reader) }
+    if (kind === HEADS) return { kind: 'heads', heads: readList(reader, () => reader.sized()) }
+    if (kind === BLOCK) return { kind: 'block', bytes: reader.sized() }
+    if (kind === SEALS) return { kind: 'seals', seals: readList(reader, readSeal) }
     return undefined
   })
 }
 
 export function encodeRequest(request: SyncRequest): Buffer {
   switch (request.kind) {
+    case 'compare':
+      return begin(COMPARE).sized(request.digest).finish()
     case 'heads':
-      return begin(HEADS).finish()
+      return begin(HEADS).sized(request.buckets).finish()
     case 'fetch':
-      return begin(FETCH).text(request.stream).varint(request.from).varint(request.maxBytes).finish()
+      return begin(FETCH).text(request.stream).varint(request.from).varint(request.to).finish()
     case 'seals':
       return begin(SEALS).text(request.stream).varint(request.from).varint(request.limit).finish()
   }
@@ -77,10 +117,11 @@ export function encodeRequest(request: SyncRequest): Buffer {
 
 /** @returns `undefined` for bytes that are no request */
 export function decodeRequest(bytes: Uint8Array): SyncRequest | undefined {
-  return decode(bytes, (reader, kind) => {
-    if (kind === HEADS) return { kind: 'heads' }
+  return decode(bytes, (reader, kind): SyncRequest | undefined => {
+    if (kind === COMPARE) return { kind: 'compare', digest: readExactly(reader, DIGEST_BYTES) }
+    if (kind === HEADS) return { kind: 'heads', buckets: readExactly(reader, BUCKETS / 8) }
     if (kind === FETCH) {
-      return { kind: 'fetch', stream: readStream(reader), from: reader.varint(), maxBytes: reader.varint() }
+      return { kind: 'fetch', stream: readStream(reader), from: reader.varint(), to: reader.varint() }
     }
     if (kind === SEALS) {
       return { kind: 'seals', stream: readStream(reader), from: reader.varint(), limit: reader.varint() }
@@ -91,8 +132,12 @@ export function decodeRequest(bytes: Uint8Array): SyncRequest | undefined {
 
 export function encodeAnswer(answer: SyncAnswer): Buffer {
   switch (answer.kind) {
+    case 'same':
+      return begin(SAME).finish()
+    case 'buckets':
+      return begin(BUCKET_LIST).sized(answer.digests).finish()
     case 'heads':
-      return list(HEADS, answer.heads)
+      return list(HEADS, answer.heads, (writer, { head, held }) => writer.sized(head).varint(held))
     case 'run':
       return begin(RUN).sized(answer.run).finish()
     case 'block':
@@ -100,35 +145,39 @@ export function encodeAnswer(answer: SyncAnswer): Buffer {
     case 'pruned':
       return begin(PRUNED).varint(answer.firstOffset).finish()
     case 'seals':
-      return list(SEALS, answer.seals)
+      return list(SEALS, answer.seals, writeSeal)
   }
 }
 
 /** @returns `undefined` for bytes that are no answer */
 export function decodeAnswer(bytes: Uint8Array): SyncAnswer | undefined {
-  return decode(bytes, (reader, kind) => {
-    if (kind === HEADS) return { kind: 'heads', heads: readList(reader) }
+  return decode(bytes, (reader, kind): SyncAnswer | undefined => {
+    if (kind === SAME) return { kind: 'same' }
+    if (kind === BUCKET_LIST) return { kind: 'buckets', digests: readExactly(reader, BUCKETS * BUCKET_DIGEST_BYTES) }
+    if (kind === HEADS) {
+      return { kind: 'heads', heads: readList(reader, () => ({ head: reader.sized(), held: reader.varint() })) }
+    }
     if (kind === RUN) return { kind: 'run', run: reader.sized() }
     if (kind === BLOCK) {
       return { kind: 'block', firstOffset: reader.varint(), nextOffset: reader.varint(), bytes: reader.sized() }
     }
     if (kind === PRUNED) return { kind: 'pruned', firstOffset: reader.varint() }
-    if (kind === SEALS) return { kind: 'seals', seals: readList(reader) }
+    if (kind === SEALS) return { kind: 'seals', seals: readList(reader, readSeal) }
     return undefined
   })
 }
 
-/** Bytes that one item of a list costs beside itself, at most, and a list beside its items. */
-const ITEM_BYTES = 4
+/** Most that an item of a list takes beside its bytes. */
+const ITEM_BYTES = 12
 const LIST_BYTES = 16
 
 /** Groups items so that a list of each group is a message that can be broadcast; one that cannot is left out. */
-export function* groupItems(items: Iterable<Uint8Array>): Generator<Uint8Array[]> {
+export function* groupItems<T>(items: Iterable<T>, sizeOf: (item: T) => number): Generator<T[]> {
   const room = MAX_BROADCAST_BYTES - LIST_BYTES
-  let group: Uint8Array[] = []
+  let group: T[] = []
   let bytes = 0
   for (const item of items) {
-    const size = item.length + ITEM_BYTES
+    const size = sizeOf(item) + ITEM_BYTES
     if (size > room) continue
     if (bytes + size > room) {
       yield group
@@ -145,9 +194,9 @@ function begin(kind: number): WireWriter {
   return new WireWriter().u8(FORMAT).u8(kind)
 }
 
-function list(kind: number, items: readonly Uint8Array[]): Buffer {
+function list<T>(kind: number, items: readonly T[], write: (writer: WireWriter, item: T) => void): Buffer {
   const writer = begin(kind).varint(items.length)
-  for (const item of items) writer.sized(item)
+  for (const item of items) write(writer, item)
   return writer.finish()
 }
 
@@ -165,10 +214,34 @@ function decode<T>(bytes: Uint8Array, read: (reader: WireReader, kind: number) =
 }
 
 /** As many as there are bytes for: memory follows what was sent, not what was promised. */
-function readList(reader: WireReader): Buffer[] {
+function readList<T>(reader: WireReader, read: (reader: WireReader) => T): T[] {
   const count = reader.varint()
   if (count > reader.remaining) throw new WireError('it ends too early')
-  return Array.from({ length: count }, () => reader.sized())
+  return Array.from({ length: count }, () => read(reader))
+}
+
+function readExactly(reader: WireReader, length: number): Buffer {
+  const bytes = reader.sized()
+  if (bytes.length !== length) throw new WireError('it has the wrong length')
+  return bytes
+}
+
+function writeSeal(writer: WireWriter, { stream, firstOffset, nextOffset, signature }: BlockSeal): void {
+  writer
+    .text(stream)
+    .varint(firstOffset)
+    .varint(nextOffset - firstOffset)
+    .sized(signature)
+}
+
+function readSeal(reader: WireReader): BlockSeal {
+  const stream = readStream(reader)
+  const firstOffset = reader.varint()
+  const nextOffset = firstOffset + reader.varint()
+  // Copied: what is kept must not hold on to a whole message.
+  const signature = Buffer.from(readExactly(reader, SIGNATURE_BYTES))
+  if (!(nextOffset > firstOffset && Number.isSafeInteger(nextOffset))) throw new WireError('a block is malformed')
+  return { stream, firstOffset, nextOffset, signature }
 }
 
 function readStream(reader: WireReader): StreamId {

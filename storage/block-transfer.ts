@@ -76,6 +76,12 @@ export function decodeTransfer(bytes: Uint8Array): DecodedTransfer | undefined {
   }
 }
 
+/** Which block a transfer claims to be; `undefined` for bytes that are no transfer. */
+export function placeOfBlock(bytes: Uint8Array): Pick<ForeignParts, 'stream' | 'from'> | undefined {
+  const header = decodeTransfer(bytes)?.header
+  return header === undefined ? undefined : { stream: header.stream, from: header.firstOffset }
+}
+
 /** A block from elsewhere that was checked: signature, chain, every line and frame. Made by {@link verifyTransfer} alone. */
 export class VerifiedBlock implements ForeignParts {
   readonly stream: string

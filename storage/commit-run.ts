@@ -91,6 +91,18 @@ export async function decodeRun(bytes: Uint8Array): Promise<CommitRun | undefine
   }
 }
 
+/** The head of a run, without looking at the rest; `undefined` when there is none. Its signature is not checked. */
+export function headOfRun(bytes: Uint8Array): SignedHead | undefined {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const reader = new ByteReader(view, 0, { stream: '', offset: 0, part: 'commit run' })
+  try {
+    return reader.u8() === FORMAT ? decodeHead(reader.sized()) : undefined
+  } catch (error) {
+    if (error instanceof CorruptRecordError) return undefined
+    throw error
+  }
+}
+
 async function inflateTo(content: Buffer, length: number): Promise<Buffer | undefined> {
   try {
     // Room for all of it at once, unless that would be a promise that the bytes cannot keep.

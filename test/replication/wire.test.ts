@@ -1,9 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
+  BUCKET_DIGEST_BYTES,
+  BUCKETS,
   decodeAnswer,
   decodeLive,
   decodeRequest,
+  DIGEST_BYTES,
   encodeAnswer,
   encodeLive,
   encodeRequest,
@@ -21,21 +24,40 @@ const list = fc.array(bytes, { maxLength: 20 })
 const number = fc.oneof(fc.nat(300), fc.maxSafeNat(), fc.constant(Number.MAX_SAFE_INTEGER))
 const stream = fc.nat(70_000).map((at) => `${'.'.repeat(43)}-${at}`)
 
+const digest = fc.uint8Array({ minLength: DIGEST_BYTES, maxLength: DIGEST_BYTES }).map((each) => Buffer.from(each))
+const bits = fc.uint8Array({ minLength: BUCKETS / 8, maxLength: BUCKETS / 8 }).map((each) => Buffer.from(each))
+const digests = fc
+  .uint8Array({ minLength: BUCKETS * BUCKET_DIGEST_BYTES, maxLength: BUCKETS * BUCKET_DIGEST_BYTES })
+  .map((each) => Buffer.from(each))
+const seal = fc
+  .record({ stream, firstOffset: fc.nat(), count: fc.integer({ min: 1, max: 2000 }), byte: fc.nat(255) })
+  .map(({ stream, firstOffset, count, byte }) => {
+    return { stream, firstOffset, nextOffset: firstOffset + count, signature: Buffer.alloc(64, byte) }
+  })
+const seals = fc.array(seal, { maxLength: 20 })
+
 const live: fc.Arbitrary<LiveMessage> = fc.oneof(
   bytes.map((run) => ({ kind: 'run', run }) as const),
   list.map((heads) => ({ kind: 'heads', heads }) as const),
+  bytes.map((bytes) => ({ kind: 'block', bytes }) as const),
+  seals.map((seals) => ({ kind: 'seals', seals }) as const),
 )
 const requests: fc.Arbitrary<SyncRequest> = fc.oneof(
-  fc.constant({ kind: 'heads' } as const),
-  fc.record({ kind: fc.constant('fetch' as const), stream, from: number, maxBytes: number }),
+  digest.map((digest) => ({ kind: 'compare', digest }) as const),
+  bits.map((buckets) => ({ kind: 'heads', buckets }) as const),
+  fc.record({ kind: fc.constant('fetch' as const), stream, from: number, to: number }),
   fc.record({ kind: fc.constant('seals' as const), stream, from: number, limit: number }),
 )
 const answers: fc.Arbitrary<SyncAnswer> = fc.oneof(
-  list.map((heads) => ({ kind: 'heads', heads }) as const),
+  fc.constant({ kind: 'same' } as const),
+  digests.map((digests) => ({ kind: 'buckets', digests }) as const),
+  fc
+    .array(fc.record({ head: bytes, held: number }), { maxLength: 20 })
+    .map((heads) => ({ kind: 'heads', heads }) as const),
   bytes.map((run) => ({ kind: 'run', run }) as const),
   fc.record({ kind: fc.constant('block' as const), firstOffset: number, nextOffset: number, bytes }),
   number.map((firstOffset) => ({ kind: 'pruned', firstOffset }) as const),
-  list.map((seals) => ({ kind: 'seals', seals }) as const),
+  seals.map((seals) => ({ kind: 'seals', seals }) as const),
 )
 
 const codecs: {
@@ -96,13 +118,13 @@ t.test('heads are grouped so that each group can be broadcast, and none is lost'
   fc.assert(
     fc.property(fc.array(fc.nat(60_000), { maxLength: 40 }), (sizes) => {
       const items = sizes.map((size, at) => Buffer.alloc(size, at))
-      const groups = [...groupItems(items)]
+      const groups = [...groupItems(items, ({ length }) => length)]
       t.same(groups.flat(), items)
       return groups.every((heads) => encodeLive({ kind: 'heads', heads }).length <= MAX_BROADCAST_BYTES)
     }),
     { numRuns: 30 },
   )
-  t.same([...groupItems([Buffer.alloc(MAX_BROADCAST_BYTES)])], [])
+  t.same([...groupItems([Buffer.alloc(MAX_BROADCAST_BYTES)], ({ length }) => length)], [])
   t.end()
 })
 

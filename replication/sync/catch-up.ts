@@ -1,0 +1,256 @@
+import { parseStreamId, type NodeId, type StreamId } from '../../core/index.js'
+import type { Transport } from '../transport.js'
+import type { LocalStreams } from './local-streams.js'
+import type { PeerBook } from './peer-book.js'
+import type { ReplicationCounters } from './replication-counters.js'
+import type { ReplicationLogger } from './replication-logger.js'
+import { fetchSeals, fetchStretch, type Stretch } from './stream-fetch.js'
+import type { SwarmTime } from './swarm-time.js'
+
+/** Broadcasts overtake each other; this long what is missing may still come by itself, ms. */
+const PATIENCE_MS = 50
+/** Streams fetched at a time. */
+const MAX_ACTIVE = 8
+/** Peers that one stream is fetched from at a time. */
+const MAX_SOURCES = 4
+/** Events below which a second source is not worth it. */
+const EVENTS_PER_SOURCE = 4096
+/** Until a peer that failed is asked again for the same stream, ms. */
+const COOLDOWN_MS = 2_000
+/** Until a stream that nobody could give is tried again, ms, at first and at most. */
+const FIRST_RETRY_MS = 500
+const LONGEST_RETRY_MS = 10_000
+/** Attempts without any success before the operator is told of a gap. */
+const STUCK_AFTER = 3
+
+export interface CatchUpOptions {
+  readonly local: LocalStreams
+  readonly transport: Transport
+  readonly peers: PeerBook
+  readonly time: SwarmTime
+  readonly logger: ReplicationLogger
+  readonly counters: ReplicationCounters
+  /** A stream is farther than before. */
+  readonly onAdvanced: (stream: StreamId, from: NodeId) => Promise<void>
+  /** A peer has pruned what was asked for: its heads are newer than those that are known. */
+  readonly onPruned: (peer: NodeId) => Promise<void>
+}
+
+/** Events that are known of and that no connected node can give. */
+export interface StuckStream {
+  readonly stream: StreamId
+  readonly from: number
+  readonly to: number
+  readonly sinceMicros: number
+}
+
+/** A stream of which something is missing. */
+interface Task {
+  readonly stream: StreamId
+  /** Peers that seem to have more. */
+  readonly hints: Set<NodeId>
+  /** Until when peers are not asked, monotonic ms. */
+  readonly cooldowns: Map<NodeId, number>
+  state: 'waiting' | 'queued' | 'running'
+  cancelTimer: (() => void) | undefined
+  failures: number
+  sinceMicros: number
+  sealsWanted: boolean
+  /** Unsigned block that nobody had the signature of. */
+  sealsMissedFrom: number | undefined
+}
+
+type Need = { readonly kind: 'events'; readonly stretch: Stretch } | { readonly kind: 'seals'; readonly from: number }
+
+/** Fetches what is missing, from several peers at once, until nothing is missing any more that anybody connected has. */
+export class CatchUp {
+  readonly #options: CatchUpOptions
+  readonly #tasks = new Map<StreamId, Task>()
+  readonly #running = new Set<Promise<void>>()
+  readonly #closing = new AbortController()
+  /** Requests under way, by peer. */
+  readonly #load = new Map<NodeId, number>()
+  #turn = 0
+
+  constructor(options: CatchUpOptions) {
+    this.#options = options
+  }
+
+  /** Looks whether something of a stream is missing, and fetches it soon. */
+  consider(stream: StreamId, hint?: NodeId): void {
+    if (this.#closing.signal.aborted || this.#need(stream, undefined) === undefined) return
+    const known = this.#tasks.get(stream)
+    const task = known ?? this.#create(stream)
+    const isNews = hint !== undefined && !task.hints.has(hint)
+    if (hint !== undefined) task.hints.add(hint)
+    if (known === undefined || (task.state === 'waiting' && isNews)) this.#schedule(task, PATIENCE_MS)
+  }
+
+  /** What nobody who is connected could give. */
+  stuck(): readonly StuckStream[] {
+    return [...this.#tasks.values()].flatMap(({ stream, failures, sinceMicros }) => {
+      const need = failures < STUCK_AFTER ? undefined : this.#need(stream, undefined)
+      return need?.kind === 'events' ? [{ stream, ...need.stretch, sinceMicros }] : []
+    })
+  }
+
+  /** A peer is gone: what it was asked for is asked of others. */
+  gone(peer: NodeId): void {
+    for (const task of this.#tasks.values()) task.hints.delete(peer)
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    for (const { cancelTimer } of this.#tasks.values()) cancelTimer?.()
+    await Promise.all(this.#running)
+  }
+
+  #create(stream: StreamId): Task {
+    const task: Task = {
+      stream,
+      hints: new Set(),
+      cooldowns: new Map(),
+      state: 'waiting',
+      cancelTimer: undefined,
+      failures: 0,
+      sinceMicros: this.#options.time.nowMicros(),
+      sealsWanted: false,
+      sealsMissedFrom: undefined,
+    }
+    this.#tasks.set(stream, task)
+    return task
+  }
+
+  #schedule(task: Task, delayMs: number): void {
+    task.cancelTimer?.()
+    task.state = 'waiting'
+    task.cancelTimer = this.#options.time.after(delayMs, () => {
+      task.cancelTimer = undefined
+      task.state = 'queued'
+      this.#startQueued()
+    })
+  }
+
+  #startQueued(): void {
+    for (const task of this.#tasks.values()) {
+      if (this.#running.size >= MAX_ACTIVE || this.#closing.signal.aborted) return
+      if (task.state !== 'queued') continue
+      task.state = 'running'
+      const done = this.#run(task).finally(() => {
+        this.#running.delete(done)
+        this.#startQueued()
+      })
+      this.#running.add(done)
+    }
+  }
+
+  async #run(task: Task): Promise<void> {
+    for (;;) {
+      if (this.#closing.signal.aborted) return
+      const need = this.#need(task.stream, task)
+      if (need === undefined) {
+        this.#tasks.delete(task.stream)
+        return
+      }
+      const before = this.#options.local.status(task.stream)?.nextOffset ?? 0
+      const helped = await this.#attempt(task, need)
+      const advanced = (this.#options.local.status(task.stream)?.nextOffset ?? 0) > before
+      if (helped || advanced) {
+        task.failures = 0
+        continue
+      }
+      task.failures++
+      this.#options.counters.failedFetches++
+      this.#schedule(task, Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (task.failures - 1)))
+      return
+    }
+  }
+
+  /** @param task `undefined` to know whether there is anything to do at all */
+  #need(stream: StreamId, task: Task | undefined): Need | undefined {
+    const status = this.#options.local.status(stream)
+    if (status?.head === undefined || status.own || status.frozen !== undefined) return undefined
+    const { head, nextOffset, unsignedFrom } = status
+    if (!this.#options.local.admits(stream, head.name)) return undefined
+    const hasSeals = unsignedFrom !== undefined && unsignedFrom !== task?.sealsMissedFrom
+    if (task?.sealsWanted === true && hasSeals) return { kind: 'seals', from: unsignedFrom }
+    const from = Math.max(nextOffset, head.firstOffset)
+    if (from < head.nextOffset) return { kind: 'events', stretch: { from, to: head.nextOffset } }
+    // Its block is complete when a later one has begun.
+    return hasSeals && head.blockOffset > unsignedFrom ? { kind: 'seals', from: unsignedFrom } : undefined
+  }
+
+  /** @returns whether it helped */
+  async #attempt(task: Task, need: Need): Promise<boolean> {
+    const from = need.kind === 'events' ? need.stretch.from : need.from
+    const wanted = need.kind === 'events' ? Math.ceil((need.stretch.to - from) / EVENTS_PER_SOURCE) : 1
+    const sources = this.#sources(task, from).slice(0, Math.min(wanted, MAX_SOURCES))
+    if (sources.length === 0) return false
+    for (const peer of sources) this.#load.set(peer, (this.#load.get(peer) ?? 0) + 1)
+    try {
+      return need.kind === 'events'
+        ? await this.#fetchEvents(task, need.stretch, sources)
+        : await this.#fetchSeals(task, need.from, sources)
+    } catch (error) {
+      if (!this.#closing.signal.aborted) {
+        this.#options.logger.warn({ err: error, stream: task.stream }, 'fetched events could not be stored')
+      }
+      return false
+    } finally {
+      for (const peer of sources) this.#load.set(peer, (this.#load.get(peer) ?? 1) - 1)
+    }
+  }
+
+  async #fetchEvents(task: Task, stretch: Stretch, sources: readonly NodeId[]): Promise<boolean> {
+    const { local, peers, onAdvanced, onPruned } = this.#options
+    const { stream } = task
+    const before = local.status(stream)?.nextOffset ?? 0
+    const result = await fetchStretch(this.#options, stream, stretch, sources, this.#closing.signal)
+    for (const peer of result.failed) {
+      this.#coolDown(task, peer)
+      peers.get(peer)?.disappointed(stream)
+    }
+    const [source] = sources
+    if (source !== undefined && (local.status(stream)?.nextOffset ?? 0) > before) await onAdvanced(stream, source)
+    if (result.failure?.kind === 'unsealed') {
+      task.sealsWanted = true
+      return true
+    }
+    for (const peer of result.pruned) await onPruned(peer)
+    return false
+  }
+
+  async #fetchSeals(task: Task, from: number, sources: readonly NodeId[]): Promise<boolean> {
+    task.sealsWanted = false
+    for (const peer of sources) {
+      if (await fetchSeals(this.#options, task.stream, from, peer, this.#closing.signal)) return true
+      this.#coolDown(task, peer)
+    }
+    // Not again before the next one is missing or time has passed; nothing depends on it yet.
+    task.sealsMissedFrom = from
+    return false
+  }
+
+  #coolDown(task: Task, peer: NodeId): void {
+    task.cooldowns.set(peer, this.#options.time.monotonicMs() + COOLDOWN_MS)
+  }
+
+  /** Who is to be asked: those who said that they have it, the owner, those who knew of it; else anybody. */
+  #sources(task: Task, from: number): readonly NodeId[] {
+    const { peers, transport, time } = this.#options
+    const nowMs = time.monotonicMs()
+    const { nodeId: owner } = parseStreamId(task.stream)
+    const free = transport.connectedPeers().filter((peer) => (task.cooldowns.get(peer) ?? -Infinity) <= nowMs)
+    const holders = free.filter((peer) => {
+      const held = peers.get(peer)?.heldOf(task.stream)
+      return held === undefined ? peer === owner || task.hints.has(peer) : held > from
+    })
+    const chosen =
+      holders.length > 0 ? holders : free.filter((peer) => peers.get(peer)?.heldOf(task.stream) === undefined)
+    const turn = this.#turn++
+    return chosen
+      .map((peer, at) => ({ peer, load: this.#load.get(peer) ?? 0, place: (at + turn) % chosen.length }))
+      .sort((one, other) => one.load - other.load || one.place - other.place)
+      .map(({ peer }) => peer)
+  }
+}

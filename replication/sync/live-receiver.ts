@@ -1,0 +1,203 @@
+import type { NodeId, StreamId } from '../../core/index.js'
+import {
+  decodeHead,
+  headOfRun,
+  placeOfBlock,
+  type ApplyOutcome,
+  type BlockSeal,
+  type SignedHead,
+  type VerifiedRun,
+} from '../../storage/index.js'
+import type { Transport, Verdict } from '../transport.js'
+import { decodeLive } from '../wire.js'
+import type { HeadIntake } from './head-intake.js'
+import type { LocalStreams } from './local-streams.js'
+import { ReorderBuffer } from './reorder-buffer.js'
+import type { ReplicationCounters } from './replication-counters.js'
+import type { ReplicationLogger } from './replication-logger.js'
+import type { ReplayWatch } from './replay-watch.js'
+import type { SwarmTime } from './swarm-time.js'
+
+/** Bytes of received messages that may be under way to the disk; beyond, neighbours wait. */
+const MAX_APPLYING_BYTES = 8 * 1024 * 1024
+/** Blame for what has been known for long, and for seals that fit nothing. */
+const REPLAY_POINTS = 2
+const WRONG_SEAL_POINTS = 5
+
+export interface LiveReceiverOptions {
+  readonly local: LocalStreams
+  readonly transport: Transport
+  readonly intake: HeadIntake
+  readonly time: SwarmTime
+  readonly logger: ReplicationLogger
+  readonly counters: ReplicationCounters
+  readonly replays: ReplayWatch
+  /** Commits came whose predecessors are missing, or seals. */
+  readonly onGap: (stream: StreamId, from: NodeId) => void
+}
+
+/**
+ * Takes in what is broadcast: everything is verified before it is passed on, and stored without holding up what comes
+ * next, as long as the disk keeps up.
+ */
+export class LiveReceiver {
+  readonly #options: LiveReceiverOptions
+  readonly #early = new ReorderBuffer()
+  #applyingBytes = 0
+  #waiting: (() => void)[] = []
+  readonly #applying = new Set<Promise<void>>()
+
+  constructor(options: LiveReceiverOptions) {
+    this.#options = options
+  }
+
+  async receive(message: Uint8Array, from: NodeId): Promise<Verdict> {
+    const live = decodeLive(message)
+    switch (live?.kind) {
+      case undefined:
+        this.#options.counters.malformed++
+        return 'reject'
+      case 'run':
+        return this.#run(live.run, from)
+      case 'block':
+        return this.#block(live.bytes, from)
+      case 'heads':
+        return this.#heads(live.heads.map(decodeHead), from)
+      case 'seals':
+        return this.#seals(live.seals, from)
+    }
+  }
+
+  /** Until nothing is under way to the disk any more. */
+  async close(): Promise<void> {
+    await Promise.all(this.#applying)
+  }
+
+  async #run(bytes: Uint8Array, from: NodeId): Promise<Verdict> {
+    const { local, counters } = this.#options
+    const head = headOfRun(bytes)
+    if (head === undefined) return this.#reject()
+    const status = local.status(head.stream)
+    if (status !== undefined && head.nextOffset <= status.nextOffset) {
+      counters.repeated++
+      return this.#repeated(head.stream, head.nextOffset, from) ? 'ignore' : this.#heads([head], from)
+    }
+    if (local.isOurs(head.stream) && status?.own !== false) return this.#heads([head], from)
+    if (!local.admits(head.stream, head.name)) return 'ignore'
+    const run = await local.verifyRun(bytes)
+    if (typeof run === 'string') return this.#reject()
+    this.#options.counters.runs++
+    await this.#room(bytes.length)
+    // What lies under a run of a signed head is signed too: who sent it holds it, or will in a moment.
+    this.#start(bytes.length, () => this.#apply(run, bytes.length, from))
+    return 'accept'
+  }
+
+  /** Whether the stream was that far for so long that no honest neighbour still passes it on. */
+  #repeated(stream: StreamId, nextOffset: number, from: NodeId): boolean {
+    if (!this.#options.replays.isOld(stream, nextOffset)) return false
+    this.#options.transport.blame(from, REPLAY_POINTS, 'it repeats what has been known for long')
+    return true
+  }
+
+  async #apply(run: VerifiedRun, bytes: number, from: NodeId): Promise<void> {
+    const { local } = this.#options
+    const outcome = await local.applyRun(run)
+    if (outcome.kind === 'gap') this.#early.keep(run, bytes)
+    this.#noteOutcome(run.stream, outcome, from)
+    if (outcome.kind === 'applied') await this.advanced(run.stream, from)
+  }
+
+  /** Applies what was waiting for what has come now. */
+  async advanced(stream: StreamId, from: NodeId): Promise<void> {
+    const { local } = this.#options
+    for (;;) {
+      const next = this.#early.take(stream, local.status(stream)?.nextOffset ?? 0)
+      if (next === undefined) return
+      const outcome = await local.applyRun(next)
+      this.#noteOutcome(stream, outcome, from)
+      if (outcome.kind !== 'applied') return
+    }
+  }
+
+  #noteOutcome(stream: StreamId, outcome: ApplyOutcome, from: NodeId): void {
+    const { counters, onGap, local } = this.#options
+    if (outcome.kind === 'applied') {
+      counters.applied++
+      this.#options.replays.reached(stream, outcome.nextOffset)
+      // The head that came with it was passed on by somebody who knows more than this.
+      const { head, nextOffset } = local.status(stream) ?? { head: undefined, nextOffset: 0 }
+      if (head !== undefined && head.nextOffset > nextOffset) onGap(stream, from)
+    } else if (outcome.kind === 'gap' || outcome.kind === 'unsealed') onGap(stream, from)
+    else if (outcome.kind === 'malformed') counters.malformed++
+  }
+
+  async #block(bytes: Uint8Array, from: NodeId): Promise<Verdict> {
+    const { local, counters } = this.#options
+    const stream = placeOfBlock(bytes)?.stream
+    if (stream === undefined) return this.#reject()
+    const status = local.status(stream)
+    if (local.isOurs(stream) && status?.own !== false) return 'ignore'
+    if (!local.admits(stream, status?.name ?? '')) return 'ignore'
+    const outcome = await local.applyBlock(bytes)
+    this.#noteOutcome(stream, outcome, from)
+    if (outcome.kind === 'malformed') return 'reject'
+    if (outcome.kind === 'known') counters.repeated++
+    return outcome.kind === 'applied' || outcome.kind === 'gap' ? 'accept' : 'ignore'
+  }
+
+  async #heads(heads: readonly (SignedHead | undefined)[], from: NodeId): Promise<Verdict> {
+    let news = false
+    for (const head of heads) {
+      const outcome = head === undefined ? 'malformed' : await this.#options.intake.take(head, from)
+      if (outcome === 'malformed') return this.#reject()
+      if (outcome === 'news') news = true
+    }
+    return news ? 'accept' : 'ignore'
+  }
+
+  /** A seal can be checked only by who holds the block, so only those pass it on. */
+  async #seals(seals: readonly BlockSeal[], from: NodeId): Promise<Verdict> {
+    const { local, transport } = this.#options
+    const outcomes = await local.applySeals(seals)
+    let verdict: Verdict = 'ignore'
+    for (const outcome of outcomes) {
+      if (outcome.kind === 'applied') verdict = 'accept'
+      if (outcome.kind === 'malformed') {
+        transport.blame(from, WRONG_SEAL_POINTS, `it passes on a seal that is not valid: ${outcome.reason}`)
+        return 'ignore'
+      }
+    }
+    return verdict
+  }
+
+  #reject(): Verdict {
+    this.#options.counters.malformed++
+    return 'reject'
+  }
+
+  /** Resolves when there is room for more on the way to the disk. */
+  async #room(bytes: number): Promise<void> {
+    while (this.#applyingBytes > 0 && this.#applyingBytes + bytes > MAX_APPLYING_BYTES) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve)
+      })
+    }
+  }
+
+  #start(bytes: number, work: () => Promise<void>): void {
+    this.#applyingBytes += bytes
+    const done = work()
+      .catch((error: unknown) => {
+        this.#options.logger.warn({ err: error }, 'what came from a peer could not be stored; it will be fetched again')
+      })
+      .finally(() => {
+        this.#applying.delete(done)
+        this.#applyingBytes -= bytes
+        const waiting = this.#waiting
+        this.#waiting = []
+        for (const resume of waiting) resume()
+      })
+    this.#applying.add(done)
+  }
+}

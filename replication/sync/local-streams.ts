@@ -1,0 +1,183 @@
+import { parseStreamId, type NodeId, type StreamId } from '../../core/index.js'
+import {
+  decodeRun,
+  encodeRun,
+  verifyRun,
+  VerifiedRun,
+  type ApplyOutcome,
+  type BlockSeal,
+  type CommitRun,
+  type HeadOutcome,
+  type ReplicaListener,
+  type ReplicaPiece,
+  type ReplicaStatus,
+  type ReplicaStore,
+  type Retention,
+  type SignedHead,
+} from '../../storage/index.js'
+import type { ReplicationPolicy } from './policy.js'
+import type { SwarmTime } from './swarm-time.js'
+
+export interface LocalStreamsOptions {
+  readonly nodeId: NodeId
+  readonly topic: string
+  readonly store: ReplicaStore
+  readonly time: SwarmTime
+  readonly policy: ReplicationPolicy
+}
+
+/**
+ * The store as replication uses it: what the policy keeps here or does not want is not there, and simulated time stands
+ * still while the store works.
+ */
+export class LocalStreams {
+  readonly nodeId: NodeId
+  readonly #options: LocalStreamsOptions
+  #policy: ReplicationPolicy
+  /** Foreign streams that were let in, by node. */
+  readonly #admitted = new Map<NodeId, Set<StreamId>>()
+  #admittedCount = 0
+  #refused = 0
+
+  constructor(options: LocalStreamsOptions) {
+    this.nodeId = options.nodeId
+    this.#options = options
+    this.#policy = options.policy
+    for (const { stream } of options.store.list()) this.#note(stream)
+  }
+
+  get policy(): ReplicationPolicy {
+    return this.#policy
+  }
+
+  set policy(policy: ReplicationPolicy) {
+    this.#policy = policy
+    this.#applyLimits()
+  }
+
+  /** Streams of others that were refused because there are too many. */
+  get refused(): number {
+    return this.#refused
+  }
+
+  /** Whether this node writes the stream, or did in an earlier epoch. */
+  isOurs(stream: StreamId): boolean {
+    return stream.startsWith(this.nodeId)
+  }
+
+  /** Streams that go to others. */
+  shared(): readonly ReplicaStatus[] {
+    return this.#options.store.list().filter((status) => this.#isShared(status))
+  }
+
+  all(): readonly ReplicaStatus[] {
+    return this.#options.store.list()
+  }
+
+  status(stream: StreamId): ReplicaStatus | undefined {
+    return this.#options.store.status(stream)
+  }
+
+  /** Whether a stream goes to others: `false` too for one that nothing is known of. */
+  isShared(stream: StreamId): boolean {
+    const status = this.status(stream)
+    return status !== undefined && this.#isShared(status)
+  }
+
+  #isShared({ own, name }: ReplicaStatus): boolean {
+    return !own || name === undefined || this.#policy.isShared(name)
+  }
+
+  /** Whether events of a stream that others have are to be held here. */
+  admits(stream: StreamId, name: string): boolean {
+    if (this.isOurs(stream)) return true
+    if (!this.#policy.isWanted(stream, name)) return false
+    const ofNode = this.#admitted.get(parseStreamId(stream).nodeId)
+    if (ofNode?.has(stream) === true) return true
+    const { maxStreams, maxStreamsPerNode } = this.#policy
+    if (this.#admittedCount < maxStreams && (ofNode?.size ?? 0) < maxStreamsPerNode) return true
+    this.#refused++
+    return false
+  }
+
+  /** A stream was let in, with something that its owner has signed. */
+  #note(stream: StreamId): void {
+    if (this.isOurs(stream)) return
+    const { nodeId } = parseStreamId(stream)
+    let ofNode = this.#admitted.get(nodeId)
+    if (ofNode?.has(stream) === true) return
+    if (ofNode === undefined) this.#admitted.set(nodeId, (ofNode = new Set()))
+    ofNode.add(stream)
+    this.#admittedCount++
+    this.#applyLimits()
+  }
+
+  #applyLimits(): void {
+    const limits = new Map<StreamId, Retention>()
+    for (const { stream, own, name } of this.#options.store.list()) {
+      const retention = own || name === undefined ? undefined : this.#policy.limitsOf(name)
+      if (retention !== undefined) limits.set(stream, retention)
+    }
+    this.#options.store.setLimits(limits)
+  }
+
+  watch(listener: ReplicaListener): () => void {
+    return this.#options.store.watch(listener)
+  }
+
+  get ownAhead(): readonly SignedHead[] {
+    return this.#options.store.ownAhead
+  }
+
+  signHead(stream: StreamId): Promise<SignedHead | undefined> {
+    return this.#hold(this.#options.store.signHead(stream))
+  }
+
+  read(stream: StreamId, from: number, maxBytes: number): Promise<ReplicaPiece | undefined> {
+    return this.#hold(this.#options.store.read(stream, from, maxBytes))
+  }
+
+  readSeals(stream: StreamId, from: number, limit: number): Promise<readonly BlockSeal[]> {
+    return this.#hold(this.#options.store.readSeals(stream, from, limit))
+  }
+
+  encodeRun(run: CommitRun): Promise<Buffer> {
+    return this.#hold(encodeRun(run))
+  }
+
+  /** @returns why it is not to be believed, in words, when it is not */
+  verifyRun(bytes: Uint8Array): Promise<VerifiedRun | string> {
+    return this.#hold(this.#verifyRun(bytes))
+  }
+
+  async #verifyRun(bytes: Uint8Array): Promise<VerifiedRun | string> {
+    const run = await decodeRun(bytes)
+    if (run === undefined) return 'it cannot be read'
+    const { topic, time } = this.#options
+    const verified = await verifyRun(topic, run, time.nowMicros())
+    return verified instanceof VerifiedRun ? verified : verified.reason
+  }
+
+  applyRun(run: VerifiedRun): Promise<ApplyOutcome> {
+    this.#note(run.stream)
+    return this.#hold(this.#options.store.applyRun(run))
+  }
+
+  applyBlock(bytes: Uint8Array): Promise<ApplyOutcome> {
+    return this.#hold(this.#options.store.applyBlock(bytes))
+  }
+
+  applySeals(seals: readonly BlockSeal[]): Promise<readonly ApplyOutcome[]> {
+    return this.#hold(this.#options.store.applySeals(seals))
+  }
+
+  async saveHead(head: SignedHead): Promise<HeadOutcome> {
+    const outcome = await this.#hold(this.#options.store.saveHead(head))
+    if (outcome.kind !== 'malformed') this.#note(head.stream)
+    return outcome
+  }
+
+  #hold<T>(work: Promise<T>): Promise<T> {
+    return this.#options.time.hold(work)
+  }
+}

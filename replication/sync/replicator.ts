@@ -1,0 +1,245 @@
+import { parseStreamId, type NodeId, type StreamId } from '../../core/index.js'
+import { encodeHead, type ForkProof, type ReplicaStatus, type ReplicaStore } from '../../storage/index.js'
+import type { Transport, TransportEvent } from '../transport.js'
+import { encodeLive, groupItems } from '../wire.js'
+import { Announcer } from './announcer.js'
+import { Answerer } from './answerer.js'
+import { CatchUp, type StuckStream } from './catch-up.js'
+import { Comparer } from './comparer.js'
+import { HeadDigester } from './head-digest.js'
+import { HeadIntake } from './head-intake.js'
+import { LiveReceiver } from './live-receiver.js'
+import { LocalStreams } from './local-streams.js'
+import { PeerBook, type PeerQuality } from './peer-book.js'
+import type { ReplicationPolicy } from './policy.js'
+import { ReplayWatch } from './replay-watch.js'
+import { createReplicationCounters, type ReplicationCounters } from './replication-counters.js'
+import type { ReplicationLogger } from './replication-logger.js'
+import type { SwarmTime } from './swarm-time.js'
+
+/** Rounds after which the own heads are broadcast again though nothing has changed. */
+const FULL_ROUNDS = 30
+
+export interface ReplicatorOptions {
+  readonly transport: Transport
+  readonly store: ReplicaStore
+  readonly topic: string
+  readonly time: SwarmTime
+  readonly policy: ReplicationPolicy
+  readonly logger: ReplicationLogger
+}
+
+/** What is known of a connected peer's copy of the swarm's events. */
+export interface PeerSync {
+  readonly nodeId: NodeId
+  /** `undefined` before the first comparison. */
+  readonly quality: PeerQuality | undefined
+  /** Last comparison, µs since 1970. */
+  readonly comparedMicros: number | undefined
+  /** Events that this node holds and the peer did not when they last compared, by stream. */
+  readonly lacks: ReadonlyMap<StreamId, number>
+}
+
+/**
+ * Keeps the streams of a swarm the same on all its nodes: broadcasts what is committed here, takes in what others
+ * broadcast, compares with peers what is known and held, and fetches what is missing.
+ */
+export class Replicator implements AsyncDisposable {
+  readonly counters: ReplicationCounters = createReplicationCounters()
+  readonly #options: ReplicatorOptions
+  readonly #local: LocalStreams
+  readonly #peers = new PeerBook()
+  readonly #announcer: Announcer
+  readonly #receiver: LiveReceiver
+  readonly #comparer: Comparer
+  readonly #catchUp: CatchUp
+  readonly #replays: ReplayWatch
+  /** What was last broadcast of the own streams, by head. */
+  #toldHeads = new Map<StreamId, string>()
+  #rounds = 0
+  #cancelRound: (() => void) | undefined
+  readonly #unsubscribe: (() => void)[] = []
+  #closed: Promise<void> | undefined
+
+  constructor(options: ReplicatorOptions) {
+    this.#options = options
+    const { transport, time, logger } = options
+    const local = new LocalStreams({ ...options, nodeId: transport.nodeId })
+    const digester = new HeadDigester()
+    const { counters } = this
+    this.#local = local
+    this.#replays = new ReplayWatch(time)
+    this.#announcer = new Announcer(local, transport, logger)
+    const consider = (stream: StreamId, from: NodeId): void => {
+      this.#catchUp.consider(stream, from)
+    }
+    const intake = new HeadIntake(local, transport, consider)
+    this.#receiver = new LiveReceiver({
+      local,
+      transport,
+      intake,
+      time,
+      logger,
+      counters,
+      replays: this.#replays,
+      onGap: consider,
+    })
+    this.#comparer = new Comparer({ local, transport, digester, peers: this.#peers, intake, time })
+    this.#catchUp = new CatchUp({
+      local,
+      transport,
+      peers: this.#peers,
+      time,
+      logger,
+      counters,
+      onAdvanced: (stream, from) => this.#receiver.advanced(stream, from),
+      onPruned: (peer) => this.#comparer.compare(peer),
+    })
+    const answerer = new Answerer(local, transport, digester)
+    transport.onRequest((peer, request, signal) => answerer.answer(peer, request, signal))
+    transport.onBroadcast((message, from) => this.#receiver.receive(message, from))
+    this.#unsubscribe.push(
+      local.watch({
+        moved: (streams) => {
+          this.#moved(streams)
+        },
+        sealed: (seals) => {
+          this.#announcer.sealed(seals)
+        },
+      }),
+      transport.subscribe((event) => {
+        this.#heardOfPeer(event)
+      }),
+    )
+    for (const peer of transport.connectedPeers()) this.#connected(peer)
+    this.#scheduleRound()
+  }
+
+  get policy(): ReplicationPolicy {
+    return this.#local.policy
+  }
+
+  /** Takes effect at once; what is held of streams that are no longer wanted stays. */
+  set policy(policy: ReplicationPolicy) {
+    this.#local.policy = policy
+  }
+
+  /** Events that are known of and not held yet, by stream; only streams that lag. */
+  toReplicate(): ReadonlyMap<StreamId, number> {
+    const missing = new Map<StreamId, number>()
+    for (const status of this.#local.all()) {
+      const count = missingOf(status)
+      if (count > 0 && this.#local.admits(status.stream, status.head?.name ?? '')) missing.set(status.stream, count)
+    }
+    return missing
+  }
+
+  /** Connected peers. */
+  peers(): readonly PeerSync[] {
+    const { time } = this.#options
+    const held = this.#local.shared()
+    return this.#peers.peers().flatMap((nodeId) => {
+      const record = this.#peers.get(nodeId)
+      if (record === undefined) return []
+      const lacks = new Map<StreamId, number>()
+      for (const { stream, nextOffset, firstOffset } of record.comparedMicros === undefined ? [] : held) {
+        const theirs = Math.max(record.heldOf(stream) ?? 0, firstOffset)
+        if (parseStreamId(stream).nodeId !== nodeId && theirs < nextOffset) lacks.set(stream, nextOffset - theirs)
+      }
+      const quality = record.quality(time.monotonicMs(), this.policy.headsIntervalMs)
+      return [{ nodeId, quality, comparedMicros: record.comparedMicros, lacks }]
+    })
+  }
+
+  /** Streams with two histories. */
+  forks(): readonly ForkProof[] {
+    return this.#local.all().flatMap(({ frozen }) => frozen ?? [])
+  }
+
+  /** Events that are known of and that no connected node could give. */
+  stuck(): readonly StuckStream[] {
+    return this.#catchUp.stuck()
+  }
+
+  /** Streams of others that were refused because there are too many; counts attempts. */
+  get refusedStreams(): number {
+    return this.#local.refused
+  }
+
+  /** Idempotent. The transport and the store are the caller's to close, in this order, afterwards. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#cancelRound?.()
+    for (const unsubscribe of this.#unsubscribe) unsubscribe()
+    this.#options.transport.onBroadcast(() => Promise.resolve('ignore'))
+    await Promise.all([this.#announcer.close(), this.#comparer.close(), this.#catchUp.close()])
+    await this.#receiver.close()
+  }
+
+  #moved(streams: readonly StreamId[]): void {
+    for (const stream of streams) this.#replays.reached(stream, this.#local.status(stream)?.nextOffset ?? 0)
+    this.#announcer.moved(streams)
+  }
+
+  #heardOfPeer(event: TransportEvent): void {
+    if (event.kind === 'connected') this.#connected(event.peer)
+    if (event.kind === 'gone') {
+      this.#peers.gone(event.peer)
+      this.#catchUp.gone(event.peer)
+    }
+  }
+
+  #connected(peer: NodeId): void {
+    this.#peers.connected(peer)
+    void this.#comparer.compare(peer)
+  }
+
+  #scheduleRound(): void {
+    this.#cancelRound = this.#options.time.after(this.policy.headsIntervalMs, () => {
+      void this.#round()
+      this.#scheduleRound()
+    })
+  }
+
+  async #round(): Promise<void> {
+    try {
+      for (const { stream, own } of this.#local.all()) if (!own) this.#catchUp.consider(stream)
+      await this.#tellHeads()
+      await this.#comparer.round()
+    } catch (error) {
+      if (this.#closed === undefined) this.#options.logger.warn({ err: error }, 'heads could not be compared')
+    }
+  }
+
+  /** Broadcasts the heads of own streams that have changed, and of all now and then. */
+  async #tellHeads(): Promise<void> {
+    if (this.#rounds++ % FULL_ROUNDS === 0) this.#toldHeads.clear()
+    const changed = this.#local.shared().filter((status) => status.own && this.#hasNewHead(status))
+    const heads: Uint8Array[] = []
+    for (const { stream } of changed) {
+      const head = await this.#local.signHead(stream)
+      if (head !== undefined) heads.push(encodeHead(head))
+    }
+    for (const group of groupItems(heads, ({ length }) => length)) {
+      await this.#options.transport.broadcast(encodeLive({ kind: 'heads', heads: group }))
+    }
+  }
+
+  #hasNewHead({ stream, nextOffset, firstOffset }: ReplicaStatus): boolean {
+    const text = `${String(nextOffset)} ${String(firstOffset)}`
+    if (this.#toldHeads.get(stream) === text) return false
+    this.#toldHeads.set(stream, text)
+    return true
+  }
+}
+
+function missingOf({ own, head, nextOffset }: ReplicaStatus): number {
+  return own || head === undefined ? 0 : Math.max(0, head.nextOffset - Math.max(nextOffset, head.firstOffset))
+}

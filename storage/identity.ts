@@ -29,6 +29,11 @@ export class Identity {
     return privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(PRIVATE_PREFIX.length)
   }
 
+  /** The secret, for whoever has to prove the same identity in another way, such as the network. Not to be logged. */
+  exportSeed(): Buffer {
+    return this.#key.export({ format: 'der', type: 'pkcs8' }).subarray(PRIVATE_PREFIX.length)
+  }
+
   /** Ed25519 in the thread pool: 64 bytes. */
   sign(message: Uint8Array): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {

@@ -41,7 +41,7 @@ export class Comparer {
     const count = Math.min(peers.length, PEERS_PER_ROUND)
     const chosen = Array.from({ length: count }, (_, at) => peers[(this.#next + at) % peers.length])
     this.#next += count
-    await Promise.all(chosen.map((peer) => (peer === undefined ? undefined : this.compare(peer))))
+    await Promise.all(chosen.flatMap((peer) => (peer === undefined ? [] : [this.compare(peer)])))
   }
 
   /** Compares with one peer. What goes wrong is mended by the next round. */

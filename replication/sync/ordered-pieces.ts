@@ -36,7 +36,7 @@ export class OrderedPieces {
   #applyingBytes = 0
   #wakers: (() => void)[] = []
   #failure: PieceFailure | undefined
-  #error: unknown
+  #error: Error | undefined
 
   constructor(local: LocalStreams, stream: StreamId, from: number) {
     this.#local = local
@@ -119,7 +119,7 @@ export class OrderedPieces {
     const before = [...this.#applying]
     const done = this.#apply(place, before)
       .catch((error: unknown) => {
-        this.#error ??= error
+        this.#error ??= error instanceof Error ? error : new Error(String(error))
       })
       .finally(() => {
         this.#applying.delete(done)

@@ -19,7 +19,7 @@ export class ReorderBuffer {
   keep(run: VerifiedRun, bytes: number): void {
     if (this.#bytes + bytes > MAX_BYTES) return
     let runs = this.#streams.get(run.stream)
-    if (runs === undefined) this.#streams.set(run.stream, (runs = new Map()))
+    if (runs === undefined) this.#streams.set(run.stream, (runs = new Map<number, Early>()))
     if (runs.has(run.from) || runs.size >= MAX_RUNS) return
     runs.set(run.from, { run, bytes })
     this.#bytes += bytes

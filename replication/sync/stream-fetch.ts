@@ -77,13 +77,16 @@ class StretchFetch {
   /** As long as there are segments and this peer gives them. One that fails ends all: what is left is shared out anew. */
   async #work(source: NodeId): Promise<void> {
     for (let segment = this.#segments.shift(); segment !== undefined; segment = this.#segments.shift()) {
-      if (this.#signal.aborted) return
-      const complete = await this.#fetch(source, segment)
-      if (complete) continue
-      if (!this.#signal.aborted) this.#failed.add(source)
+      if (this.#isOver()) return
+      if (await this.#fetch(source, segment)) continue
+      if (!this.#isOver()) this.#failed.add(source)
       this.#ending.abort()
       return
     }
+  }
+
+  #isOver(): boolean {
+    return this.#signal.aborted
   }
 
   async #fetch(source: NodeId, { from, to }: Stretch): Promise<boolean> {

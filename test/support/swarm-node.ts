@@ -1,7 +1,11 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Test } from 'tap'
-import { REPLICATE_ALL, Replicator, systemTime, type ReplicationPolicy, type Transport } from '../../replication/index.js'
+import {
+  REPLICATE_ALL,
+  Replicator,
+  systemTime,
+  type ReplicationPolicy,
+  type Transport,
+} from '../../replication/index.js'
 import type { Store } from '../../storage/index.js'
 import { openNode } from '../replication/swarms.js'
 import { openTestStore, type StoreSettings } from './store.js'
@@ -30,7 +34,7 @@ export async function openSwarmNode(t: Test, options: SwarmNodeOptions = {}): Pr
   const { path = temporaryDirectory(t), peers = [], policy = {} } = options
   const opened = await openTestStore(path, options.store)
   const { store } = opened
-  const seed = readFileSync(join(path, 'identity.key')).subarray(0, 32)
+  const seed = opened.directory.identity.exportSeed()
   const transport = await openNode(t, { seed, initialPeers: [...peers] })
   const replicator = new Replicator({
     transport,

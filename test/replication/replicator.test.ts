@@ -1,0 +1,93 @@
+import t, { type Test } from 'tap'
+import { KEEP_EVERYTHING } from '../../storage/index.js'
+import { openSwarmNode, type SwarmNode } from '../support/swarm-node.js'
+import { event, publish, readAll, until } from '../support/store.js'
+
+/** Until all nodes hold the same and know of nothing more. */
+async function converged(t: Test, nodes: readonly SwarmNode[]): Promise<void> {
+  await until(() => {
+    const [first, ...others] = nodes.map(({ store }) => JSON.stringify([...store.offsets()].sort()))
+    return others.every((other) => other === first) && nodes.every((node) => node.replicator.toReplicate().size === 0)
+  })
+  const [first, ...others] = await Promise.all(nodes.map(({ store }) => readAll(store)))
+  for (const other of others) t.same(other, first, 'and answer the same')
+}
+
+async function publishSome(node: SwarmNode, count: number, from = 0): Promise<void> {
+  for (let at = 0; at < count; at++) await publish(node.store, [event({ at: from + at })])
+}
+
+t.test('what one node publishes all others hold, in the same order', async (t) => {
+  const first = await openSwarmNode(t)
+  const others = [1, 2].map(() => openSwarmNode(t, { peers: first.transport.addresses() }))
+  const nodes = [first, ...(await Promise.all(others))]
+  await until(() => nodes.every(({ transport }) => transport.connectedPeers().length === 2))
+  await Promise.all(nodes.map((node) => publishSome(node, 100)))
+  await converged(t, nodes)
+  t.equal(first.store.offsets().size, 3)
+})
+
+t.test('a node that comes later gets what was published before, blocks and tail', async (t) => {
+  const first = await openSwarmNode(t)
+  await publishSome(first, 200)
+  const second = await openSwarmNode(t, { peers: first.transport.addresses() })
+  await converged(t, [first, second])
+  await publishSome(first, 50, 200)
+  await converged(t, [first, second])
+  t.ok(second.replicator.counters.fetchedEvents >= 200)
+})
+
+t.test('others give what an owner that is gone has written', async (t) => {
+  const owner = await openSwarmNode(t)
+  const second = await openSwarmNode(t, { peers: owner.transport.addresses() })
+  await publishSome(owner, 300)
+  await converged(t, [owner, second])
+  await owner.close()
+  const third = await openSwarmNode(t, { peers: second.transport.addresses() })
+  await converged(t, [second, third])
+  t.equal((await readAll(third.store)).length, 300)
+})
+
+t.test('a large stream is fetched from several peers at once', async (t) => {
+  const first = await openSwarmNode(t, { store: { block: { maxEvents: 1024, maxBytes: 256 * 1024 } } })
+  const second = await openSwarmNode(t, { peers: first.transport.addresses() })
+  for (let at = 0; at < 60; at++)
+    await publish(
+      first.store,
+      Array.from({ length: 500 }, (_, n) => event({ at, n })),
+    )
+  await converged(t, [first, second])
+  const answered = [first, second].map(({ transport }) => transport.counters().answerBytesSent)
+  const third = await openSwarmNode(t, { peers: [first, second].flatMap(({ transport }) => transport.addresses()) })
+  await until(() => third.transport.connectedPeers().length === 2)
+  await converged(t, [first, second, third])
+  t.equal((await readAll(third.store)).length, 30_000)
+  for (const [at, { transport }] of [first, second].entries()) {
+    t.ok(transport.counters().answerBytesSent > (answered[at] ?? 0) + 10_000, 'both have given a part')
+  }
+})
+
+t.test('what its owner keeps to itself goes nowhere', async (t) => {
+  const policy = { isShared: (name: string) => name !== 'private' }
+  const first = await openSwarmNode(t, { policy })
+  const numbers = await first.store.registerStreams(['private'])
+  await publish(first.store, [event(1, ['a'], numbers.get('private')), event(2)])
+  const second = await openSwarmNode(t, { peers: first.transport.addresses() })
+  await until(async () => (await readAll(second.store)).length > 0)
+  await publish(first.store, [event(3, ['a'], numbers.get('private')), event(4)])
+  await until(async () => (await readAll(second.store)).length > 1)
+  t.same(
+    (await readAll(second.store)).map(({ payload }) => payload),
+    [2, 4],
+  )
+})
+
+t.test('what its owner prunes goes from replicas too', async (t) => {
+  const first = await openSwarmNode(t)
+  const second = await openSwarmNode(t, { peers: first.transport.addresses() })
+  await publishSome(first, 200)
+  await converged(t, [first, second])
+  first.store.setRetention(new Map([['default', { ...KEEP_EVERYTHING, maxEvents: 20 }]]))
+  await until(async () => (await readAll(second.store)).length < 60)
+  await converged(t, [first, second])
+})

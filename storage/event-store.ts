@@ -80,6 +80,8 @@ export interface EventStore extends EventReader, AsyncDisposable {
   append(request: AppendRequest): Promise<readonly Publication[]>
   /** Newest readable offset of every stream that ever had an event. */
   offsets(): OffsetMap
+  /** How many events of each stream are known of and not held, by what their owners have signed; only where there are any. */
+  missing(): ReadonlyMap<StreamId, number>
   read(request: ReadRequest): AsyncGenerator<EventBatch>
   plan(request: ReadRequest): Promise<ReadPlan>
   /** Called after a commit is durable and before its publishers are answered; must not throw. Returns its removal. */

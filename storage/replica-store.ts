@@ -129,6 +129,20 @@ export class ReplicaStore {
     return [...known].flatMap((stream) => this.status(stream) ?? [])
   }
 
+  /**
+   * How many events of each stream are known of and not held. What their owners have pruned by now does not count, nor do
+   * own streams, of which nothing is fetched.
+   */
+  missing(): ReadonlyMap<StreamId, number> {
+    const missing = new Map<StreamId, number>()
+    for (const [stream, head] of this.#announced) {
+      const held = this.#options.streams.get(stream)?.nextOffset ?? 0
+      const count = head.nextOffset - Math.max(held, head.firstOffset)
+      if (count > 0 && !this.#history.isPresent(stream)) missing.set(stream, count)
+    }
+    return missing
+  }
+
   /** `undefined` for a stream that nothing is known of. */
   status(stream: StreamId): ReplicaStatus | undefined {
     const { streams, names } = this.#options

@@ -6,6 +6,7 @@ import {
   type OffsetMap,
   type Publication,
   type ReadRequest,
+  type StreamId,
 } from '../core/index.js'
 import { BlobStore } from './blobs.js'
 import { BlockReader } from './block-reader.js'
@@ -370,6 +371,10 @@ export class Store implements EventStore {
 
   offsets(): OffsetMap {
     return this.#parts.streams.offsets()
+  }
+
+  missing(): ReadonlyMap<StreamId, number> {
+    return this.replicas.missing()
   }
 
   async *read(request: ReadRequest): AsyncGenerator<EventBatch> {

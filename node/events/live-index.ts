@@ -1,4 +1,11 @@
-import { compileSelection, type EventBatch, type LineEvent, type NodeId, type TagSelection } from '../../core/index.js'
+import {
+  compareStreamIds,
+  compileSelection,
+  type EventBatch,
+  type LineEvent,
+  type NodeId,
+  type TagSelection,
+} from '../../core/index.js'
 
 /** Something that wants to hear of events as they become durable. Must not throw. */
 export interface LiveSubscriber {
@@ -82,13 +89,14 @@ export class LiveIndex {
   }
 }
 
-/** Lamports of a commit are unique and rise within each batch, so one sort by lamport merges its streams. */
+/** Lamports rise within a stream; events of different nodes in one commit may share one. */
 function inKeyOrder(batches: readonly EventBatch[]): readonly LineEvent[] {
   const events: LineEvent[] = []
   for (const batch of batches) {
     for (let index = 0; index < batch.length; index++) events.push(batch.event(index))
   }
-  return batches.length > 1 ? events.sort((a, b) => a.lamport - b.lamport) : events
+  if (batches.length <= 1) return events
+  return events.sort((a, b) => a.lamport - b.lamport || compareStreamIds(a.stream, b.stream))
 }
 
 /** Tags of which every event that matches has at least one; `undefined` when there is no such set. */

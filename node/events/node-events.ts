@@ -94,7 +94,7 @@ export class NodeEvents implements EventService {
   }
 
   offsets(): { readonly present: OffsetMap; readonly toReplicate: ReadonlyMap<string, number> } {
-    return { present: this.#store.offsets(), toReplicate: EMPTY }
+    return { present: this.#store.offsets(), toReplicate: this.#store.missing() }
   }
 
   async publish(body: Uint8Array, appId: AppId): Promise<string> {
@@ -155,7 +155,8 @@ export class NodeEvents implements EventService {
       const live = query.live({ nodeId: this.#store.nodeId })
       if (!isWithin(request.lowerBound, this.#store.offsets())) throw new BoundsError(BOUNDS_MESSAGE)
       this.#counters.subscriptions += 1
-      const lines = answerMonotonic(live, this.#follow(live, request.lowerBound, context))
+      const past = query.live({ nodeId: this.#store.nodeId })
+      const lines = answerMonotonic(live, past, this.#follow(live, request.lowerBound, context))
       return this.#guarded(lines, 'subscriptionsOpen', context)
     })
   }

@@ -1,7 +1,7 @@
 import { nearestWord } from '../core/index.js'
 import type { WrittenPlace } from './layer.js'
 import { readKeyFile } from './network-key.js'
-import { problemAt, type Problem } from './problem.js'
+import { MOST_PROBLEMS, problemAt, type Problem } from './problem.js'
 import { InvalidSettingError } from './setting.js'
 import type { SettingValues } from './settings-schema.js'
 import type { Settings } from './settings.js'
@@ -37,17 +37,23 @@ export function findNetworkKey({ swarm }: SettingValues, written: Written): stri
   }
 }
 
+/** Pairs of names that are compared for "did you mean": about a tenth of a second. */
+const MOST_COMPARED = 50_000
+
 /** Limits that act on nothing, since no route leads to their stream. */
 export function unfedStreams(
   { routes, retention }: Settings,
   placeOf: (stream: string) => WrittenPlace | undefined,
 ): Problem[] {
   const fed = new Set(routes.map(({ into }) => into))
-  return [...retention.keys()].flatMap((stream) => {
+  const warnings: Problem[] = []
+  for (const stream of retention.keys()) {
     const place = placeOf(stream)
-    if (fed.has(stream) || place === undefined) return []
-    const nearest = nearestWord(stream, fed)
+    if (fed.has(stream) || place === undefined) continue
+    if (warnings.length >= MOST_PROBLEMS) break
+    const nearest = warnings.length * fed.size < MOST_COMPARED ? nearestWord(stream, fed) : undefined
     const mend = nearest === undefined ? 'add a route, or remove the limits' : `did you mean '${nearest}'?`
-    return [problemAt(place.source, place.start, place.end, `no route leads to the stream '${stream}'`, mend)]
-  })
+    warnings.push(problemAt(place.source, place.start, place.end, `no route leads to the stream '${stream}'`, mend))
+  }
+  return warnings
 }

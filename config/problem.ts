@@ -1,4 +1,4 @@
-import { charactersOf, type SourceText } from './source-text.js'
+import type { SourceText } from './source-text.js'
 
 /** Something wrong, or doubtful, at one place of the configuration. */
 export interface Problem {
@@ -11,10 +11,15 @@ export interface Problem {
   readonly reason: string
   /** How to mend it. */
   readonly mend?: string
-  /** The source line and how many of its characters are meant. */
+  /** The source line, of a long one what is around the place. */
   readonly lineText: string
+  /** How many characters of it come before those that are meant, and how many are meant. */
+  readonly lead: number
   readonly length: number
 }
+
+/** More would help nobody, and one long line of mistakes must not take minutes. */
+export const MOST_PROBLEMS = 200
 
 /** Characters of a source line that are shown. */
 const SHOWN = 100
@@ -22,22 +27,24 @@ const SHOWN = 100
 /** Makes a problem for the characters from `start` to `end` of a text. */
 export function problemAt(source: SourceText, start: number, end: number, reason: string, mend?: string): Problem {
   const offset = Math.max(0, Math.min(start, source.text.length))
-  const lineText = source.lineAt(offset)
   const { line, column } = source.placeOf(offset)
-  const rest = charactersOf(lineText).length - column + 1
-  const length = Math.max(1, Math.min(charactersOf(source.text.slice(offset, end)).length, rest))
-  return { source: source.name, line, column, reason, ...(mend === undefined ? {} : { mend }), lineText, length }
+  const [, lineEnd] = source.lineAround(offset)
+  const length = Math.max(1, source.charactersBetween(offset, Math.min(end, lineEnd)))
+  const [before, after] = source.charactersAround(offset, SHOWN)
+  const lineText = [...before, ...after].join('')
+  const place = { source: source.name, line, column }
+  return { ...place, reason, ...(mend === undefined ? {} : { mend }), lineText, lead: before.length, length }
 }
 
 /** `file:line:column: reason`, the source line, a caret below, and the mend. */
 export function renderProblem(problem: Problem): string {
-  const { source, line, column, reason, mend } = problem
+  const { source, line, column, reason, mend, lead } = problem
   const margin = String(line).length
-  const characters = charactersOf(problem.lineText)
-  const from = Math.max(0, Math.min(column - 1 - SHOWN / 2, characters.length - SHOWN))
+  const characters = Array.from(problem.lineText)
+  const from = Math.max(0, Math.min(lead - SHOWN / 2, characters.length - SHOWN))
   const shown = characters.slice(from, from + SHOWN).map(printable)
   // Tabs stay tabs below, so that the caret stands where the terminal puts the character.
-  const indent = shown.slice(0, column - 1 - from).map((character) => (character === '\t' ? '\t' : ' '))
+  const indent = shown.slice(0, lead - from).map((character) => (character === '\t' ? '\t' : ' '))
   const carets = '^'.repeat(Math.max(1, Math.min(problem.length, shown.length - indent.length)))
   const lines = [
     `${source}:${String(line)}:${String(column)}: ${reason}`,

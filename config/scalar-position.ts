@@ -17,6 +17,7 @@ export function offsetInSource(text: string, scalar: Scalar, position: number): 
   while (valueAt < position && at < end) {
     const step = stepOver(text, at, value, valueAt, scalar.type)
     if (step === undefined) return start
+    if (step.isBlank && valueAt + step.value > position) return at + position - valueAt
     at += step.source
     valueAt += step.value
   }
@@ -27,6 +28,8 @@ interface Step {
   /** UTF-16 units taken from each side. */
   readonly source: number
   readonly value: number
+  /** A run of white space that stands in both sides alike. */
+  readonly isBlank?: true
 }
 
 function contentStart(text: string, { type }: Scalar, start: number): number {
@@ -41,6 +44,10 @@ function stepOver(text: string, at: number, value: string, valueAt: number, type
   const blank = runLength(text, at, /[ \t\r\n]*/y)
   if (text.slice(at, at + blank).includes('\n')) {
     return { source: blank, value: runLength(value, valueAt, /[ \t\r\n]*/y) }
+  }
+  // As a whole: looking for the line break again at each blank would take the square of their number.
+  if (blank > 0 && value.startsWith(text.slice(at, at + blank), valueAt)) {
+    return { source: blank, value: blank, isBlank: true }
   }
   if (type === 'QUOTE_DOUBLE' && text[at] === '\\') return stepOverEscape(text, at)
   if (type === 'QUOTE_SINGLE' && text.startsWith("''", at)) return { source: 2, value: 1 }

@@ -1,6 +1,6 @@
 import { isAlias, isMap, isNode, isScalar, isSeq, YAMLMap, type Node, type Scalar } from 'yaml'
 import { nearestWord } from '../core/index.js'
-import { clip, problemAt, type Problem } from './problem.js'
+import { clip, MOST_PROBLEMS, problemAt, type Problem } from './problem.js'
 import { offsetInSource } from './scalar-position.js'
 import type { SchemaNode } from './schema-node.js'
 import { checkNameIn, decoderOf, InvalidSettingError } from './setting.js'
@@ -9,9 +9,6 @@ import type { YamlText } from './yaml-text.js'
 
 /** What stands for a value that is refused; its problems are recorded. */
 export const INVALID = Symbol('invalid')
-
-/** More would help nobody, and one long line of mistakes must not take minutes. */
-const MOST_PROBLEMS = 200
 
 export interface ReaderOptions {
   /** Where relative paths start. */
@@ -27,6 +24,8 @@ export class SettingReader {
   readonly #source: SourceText
   readonly #yaml: Pick<YamlText, 'resolve'>
   readonly #options: ReaderOptions
+  /** What became of a node: a thousand aliases of one long text are one text to read. */
+  readonly #read = new Map<SchemaNode, Map<Node, unknown>>()
 
   constructor(source: SourceText, yaml: Pick<YamlText, 'resolve'>, options: ReaderOptions) {
     this.#source = source
@@ -39,6 +38,13 @@ export class SettingReader {
     const node = this.#yaml.resolve(written)
     // An alias that leads nowhere has been told by the parser.
     if (isAlias(node)) return INVALID
+    const known = this.#read.get(schema) ?? new Map<Node, unknown>()
+    this.#read.set(schema, known)
+    if (!known.has(node)) known.set(node, this.#readNode(schema, node))
+    return known.get(node)
+  }
+
+  #readNode(schema: SchemaNode, node: Node): unknown {
     if (schema.writeOnly === true && node.range) this.#source.hide(node.range[0], node.range[1])
     const form = this.#readForm(schema, node)
     return form === INVALID ? INVALID : this.#decode(schema, form, node)
@@ -72,7 +78,8 @@ export class SettingReader {
     const members: Member[] = []
     for (const { key, name, value } of entriesOf(map)) {
       if (Object.hasOwn(known, name)) members.push({ name, key, value: value ?? key })
-      else this.refuse(key, `unknown key '${clip(name)}'`, mendKey(name, Object.keys(known)))
+      else if (this.problems.length < MOST_PROBLEMS)
+        this.refuse(key, `unknown key '${clip(name)}'`, mendKey(name, Object.keys(known)))
     }
     return members
   }
@@ -164,7 +171,7 @@ export class SettingReader {
 
   #readNamedValue(schema: SchemaNode, { key, name, value }: Entry): unknown {
     const node = value === undefined ? key : this.#yaml.resolve(value)
-    if (value !== undefined && !(isScalar(node) && node.value === null)) return this.read(schema, node)
+    if (value !== undefined && !(isScalar(node) && node.value === null)) return this.read(schema, value)
     return this.refuse(key, `'${clip(name)}' has no value`, 'write {} for a stream without limits')
   }
 

@@ -1,5 +1,6 @@
 import {
   Composer,
+  CST,
   isAlias,
   isCollection,
   isMap,
@@ -13,7 +14,7 @@ import {
   type Node,
   type YAMLError,
 } from 'yaml'
-import { problemAt, type Problem } from './problem.js'
+import { MOST_PROBLEMS, problemAt, type Problem } from './problem.js'
 import type { SourceText } from './source-text.js'
 
 /** A parsed text. With problems `root` is what could be made of it, or nothing. */
@@ -35,21 +36,37 @@ const LONGEST_TEXT = 256 * 1024
 /** Open constructs of the parser, about two per level. Far deeper texts would end the process inside the composer. */
 const DEEPEST_STACK = 64
 
+/** Tags and anchors in a row, where a value takes one of each: whoever writes more gets a mistake for each. */
+const MOST_MARKS = 8
+
 /** After these the parser's idea of the rest is as good as before. */
 const HARMLESS = new Set(['TAB_AS_INDENT', 'BAD_SCALAR_START', 'TAG_RESOLVE_FAILED', 'BAD_ALIAS', 'BAD_DQ_ESCAPE'])
 
 /** Parses one YAML 1.2 document. Never throws, whatever the text. */
 export function parseYaml(source: SourceText): YamlText {
   if (source.text.length > LONGEST_TEXT) return unusable(source, 0, 'the text is longer than 256 KiB')
-  const tokens = []
+  const tokens: CST.Token[] = []
   const parser = new Parser()
+  let marks = 0
   for (const lexeme of new Lexer().lex(source.text)) {
+    const start = parser.offset
     tokens.push(...parser.next(lexeme))
     if (parser.stack.length > DEEPEST_STACK) return unusable(source, parser.offset, 'nested too deeply')
+    const type = CST.tokenType(lexeme)
+    if (type === 'tag' || type === 'anchor') marks += 1
+    else if (type !== 'space' && type !== 'newline' && type !== 'comment') marks = 0
+    if (marks > MOST_MARKS) {
+      return unusable(
+        source,
+        start,
+        'many tags or anchors for one value',
+        'a value takes one of each; remove the others',
+      )
+    }
   }
   tokens.push(...parser.end())
   const options = { intAsBigInt: true, prettyErrors: false, stringKeys: true, uniqueKeys: false } as const
-  const documents = [...new Composer(options).compose(tokens, true, source.text.length)]
+  const documents = withoutStacks(() => [...new Composer(options).compose(tokens, true, source.text.length)])
   const [document, second] = documents
   if (document === undefined) return unusable(source, 0, 'no YAML document')
   if (second !== undefined)
@@ -57,9 +74,20 @@ export function parseYaml(source: SourceText): YamlText {
   return check(document, source)
 }
 
+/** The library makes an error of each mistake, and their stacks, which nobody sees, take longer than all the rest. */
+function withoutStacks<T>(work: () => T): T {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    return work()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
 function check(document: Document.Parsed, source: SourceText): YamlText {
   const errors: YAMLError[] = [...document.errors, ...document.warnings]
-  const problems = firstPerLine(errors.map((error) => yamlProblem(error, source)))
+  const problems = firstPerLine(errors, source).map((error) => yamlProblem(error, source))
   const unsound = errors.filter((error) => !HARMLESS.has(error.code)).map((error) => error.pos[0])
   const version: string = document.directives.yaml.version
   if (version !== '1.2') {
@@ -69,14 +97,14 @@ function check(document: Document.Parsed, source: SourceText): YamlText {
   return {
     root: document.contents ?? undefined,
     resolve: (node) => resolve(node, found.targets),
-    problems: [...problems, ...found.problems],
+    problems: [...problems, ...found.problems].slice(0, MOST_PROBLEMS),
     brokenLines: new Set(problems.map(({ line }) => line)),
     soundUntil: Math.min(Infinity, ...unsound),
   }
 }
 
-function unusable(source: SourceText, offset: number, reason: string): YamlText {
-  const problems = [problemAt(source, offset, offset + 1, reason)]
+function unusable(source: SourceText, offset: number, reason: string, mend?: string): YamlText {
+  const problems = [problemAt(source, offset, offset + 1, reason, mend)]
   return { root: undefined, resolve: (node) => node, problems, brokenLines: new Set(), soundUntil: 0 }
 }
 
@@ -91,7 +119,8 @@ function survey(root: Node | null, source: SourceText) {
       const target = anchors.get(node.source)
       const [start, end] = node.range ?? [0, 0]
       if (target !== undefined) targets.set(node, target)
-      else problems.push(problemAt(source, start, end, `nothing is marked &${node.source} before this`))
+      else if (problems.length < MOST_PROBLEMS)
+        problems.push(problemAt(source, start, end, `nothing is marked &${node.source} before this`))
       return
     }
     if (isCollection(node)) {
@@ -115,7 +144,7 @@ function duplicateKeys(pairs: readonly { readonly key: unknown }[], source: Sour
     const [start, end] = key.range
     const first = firsts.get(key.value)
     if (first === undefined) firsts.set(key.value, start)
-    else {
+    else if (problems.length < MOST_PROBLEMS) {
       const line = String(source.placeOf(first).line)
       problems.push(
         problemAt(source, start, end, `'${String(key.value)}' stands here twice`, `first in line ${line}; remove one`),
@@ -148,9 +177,13 @@ const REASONS: Readonly<Record<string, readonly [reason: string, mend: string]>>
 const AFTER_VALUE = ['something behind the end of the value', `put the whole value in quotes: "'a' & 'b'"`] as const
 
 /** One slip makes the parser stumble over all that follows in the line. */
-function firstPerLine(problems: readonly Problem[]): Problem[] {
+function firstPerLine(errors: readonly YAMLError[], source: SourceText): YAMLError[] {
   const lines = new Set<number>()
-  return problems.filter(({ line }) => !lines.has(line) && lines.add(line))
+  const firsts = errors.filter(({ pos: [start] }) => {
+    const { line } = source.placeOf(start)
+    return !lines.has(line) && lines.add(line)
+  })
+  return firsts.slice(0, MOST_PROBLEMS)
 }
 
 function yamlProblem({ code, message, pos: [start, end] }: YAMLError, source: SourceText): Problem {

@@ -355,6 +355,49 @@ t.test('a problem is shown with its line, a caret and the mend', async (t) => {
   )
 })
 
+t.test('of a long line a problem shows what is around its place', async (t) => {
+  const words = Array.from({ length: 20_000 }, (_, i) => `\u{1f600}${String(i)}: 1`)
+  const text = `{${words.join(', ')}}`
+  const { problems } = check(text)
+  t.equal(problems.length, 200, 'more problems would help nobody')
+  for (const { column, lineText, lead, length } of problems.slice(0, 50)) {
+    const characters = Array.from(lineText)
+    t.ok(characters.length <= 200, 'a part of the line')
+    const name = characters.slice(lead, lead + length).join('')
+    t.equal(column - 1, Array.from(text.slice(0, text.indexOf(`${name}:`))).length, 'columns count characters')
+  }
+  const caret = renderProblem(problems[1]!).split('\n')[2]!
+  t.equal(caret, '    |         ^^', 'the caret too')
+})
+
+t.test('tags, anchors and aliases that go on and on are refused, or read once', async (t) => {
+  for (const row of ['!!binary ', '! ', '&a ', '!!binary\n', '&a # why\n', '!x &a ']) {
+    const [problem, ...others] = check(`a: 1\nb: ${row.repeat(5000)}`).problems
+    t.same(others, [], `${JSON.stringify(row)}: one problem`)
+    t.match(problem, {
+      reason: 'many tags or anchors for one value',
+      mend: 'a value takes one of each; remove the others',
+    })
+    t.ok(problem!.line > 1, 'which says in which line')
+  }
+  t.same(check('{ "storage": &b !!map { "sync": !!str &a os } }').problems, [], 'one of each is fine')
+  const tags = Array.from({ length: 2000 }, (_, i) => `'tag-${String(i)}'`).join(' & ')
+  const routes = Array.from({ length: 1500 }, (_, i) => `    - { from: *a, into: s${String(i)} }\n`).join('')
+  const whole = check(`eventRouting:\n  routes:\n    - { from: &a "${tags}", into: x }\n${routes}`)
+  t.same(whole.problems, [])
+  t.equal(whole.settings?.routes.length, 1501, 'a text with many aliases is parsed once')
+  const broken = check(`eventRouting:\n  routes:\n    - { from: &a "${tags} &", into: x }\n${routes}`)
+  t.equal(broken.problems.length, 1, 'and what is wrong with it is told once')
+})
+
+t.test('a fault behind a long run of blanks is found at its place', async (t) => {
+  const blanks = ' '.repeat(60_000)
+  for (const from of [`"'a'${blanks}x"`, `'''a''${blanks}x'`]) {
+    const [problem] = check(`eventRouting:\n  routes: [{ from: ${from}, into: s }]\n`).problems
+    t.match(problem, { line: 2, column: 20 + from.length - 2 })
+  }
+})
+
 t.test('no text makes the check throw', async () => {
   const token = fc.constantFrom(
     'api',

@@ -6,8 +6,20 @@ import { backOffMs } from './back-off.js'
 const MAX_ADDRESSES = 8
 /** Peers that are remembered beside the configured ones. */
 const MAX_LEARNT = 256
-/** Attempts after which a peer that nobody configured is forgotten. */
+/** Attempts after which a peer is forgotten that nobody configured and that has never been connected. */
 const MAX_FAILURES = 12
+/** How long a peer that nobody configured is remembered after it was connected, ms. */
+const MEMORY_MS = 24 * 60 * 60 * 1000
+/**
+ * Longest pause between attempts, ms. Whoever is configured or was connected is expected back at any moment: when a
+ * network returns, nodes have to find each other within seconds. An attempt costs a packet or two.
+ */
+const LONGEST_MS = 60_000
+const LONGEST_EXPECTED_MS = 4_000
+/** Pauses become longer again when more peers than this are away: about eight attempts a second in all. */
+const MANY_EXPECTED = 32
+/** Shortest pause: after an attempt that took its time, and for somebody of whom others have news, ms. */
+const SHORTEST_MS = 500
 /** Connections from which on peers are no longer dialled only because they were heard of. */
 const ENOUGH_CONNECTIONS = 24
 /** When to look again whether there are still enough, ms. */
@@ -18,13 +30,16 @@ const SECOND_MS = 700
 export interface DialerOptions {
   readonly self: NodeId
   /** @returns who answered */
-  readonly dial: (addresses: readonly string[], nodeId: NodeId | undefined, signal: AbortSignal) => Promise<NodeId>
+  readonly dial: (address: string, nodeId: NodeId | undefined, signal: AbortSignal) => Promise<NodeId>
+  /** How long one attempt may take, ms. */
+  readonly dialMs: number
   readonly isConnected: (nodeId: NodeId) => boolean
   readonly isUnwanted: (nodeId: NodeId) => boolean
   readonly connections: () => number
   readonly describe: (error: unknown, address: string) => PeerFailure
   readonly onFailed: (peer: NodeId | undefined, address: string, failure: PeerFailure) => void
   readonly nowMicros: () => number
+  readonly nowMs: () => number
   readonly random: () => number
 }
 
@@ -37,6 +52,8 @@ interface Target {
   failures: number
   failure: PeerFailure | undefined
   sinceMicros: number
+  /** When it was connected last, ms. */
+  seenMs: number | undefined
   nextDialMicros: number | undefined
   timer: NodeJS.Timeout | undefined
   dialling: AbortController | undefined
@@ -59,9 +76,10 @@ export class Dialer {
     if (known !== undefined) {
       known.nodeId ??= nodeId
       known.addresses = [...new Set([...known.addresses, ...addresses])].slice(0, MAX_ADDRESSES)
+      this.#hasten(known)
       return
     }
-    if (source !== 'configured' && this.#targets.size >= MAX_LEARNT) return
+    if (source !== 'configured' && !this.#makeRoom()) return
     const target: Target = {
       nodeId,
       source,
@@ -69,6 +87,7 @@ export class Dialer {
       failures: 0,
       failure: undefined,
       sinceMicros: this.#options.nowMicros(),
+      seenMs: undefined,
       nextDialMicros: undefined,
       timer: undefined,
       dialling: undefined,
@@ -84,6 +103,7 @@ export class Dialer {
     for (const target of this.#targets) {
       if (target.nodeId !== nodeId) continue
       target.failures = 0
+      target.seenMs = this.#options.nowMs()
       target.sinceMicros = this.#options.nowMicros()
       if (address !== undefined) {
         target.addresses = [...new Set([address, ...target.addresses])].slice(0, MAX_ADDRESSES)
@@ -97,9 +117,10 @@ export class Dialer {
     for (const target of this.#targets) {
       if (target.nodeId !== nodeId) continue
       target.failure = failure
+      target.seenMs = this.#options.nowMs()
       target.sinceMicros = this.#options.nowMicros()
       const secondMs = nodeId < this.#options.self ? SECOND_MS : 0
-      this.#schedule(target, waitMs + backOffMs(0, this.#options.random()) + secondMs)
+      this.#schedule(target, waitMs + this.#pauseMs(target) + secondMs)
     }
   }
 
@@ -152,7 +173,7 @@ export class Dialer {
   }
 
   async #attempt(target: Target): Promise<void> {
-    const { isConnected, isUnwanted, connections, random } = this.#options
+    const { isConnected, isUnwanted, connections, nowMs, random } = this.#options
     this.#unschedule(target)
     const { nodeId } = target
     if (target.dialling !== undefined || (nodeId !== undefined && isConnected(nodeId))) return
@@ -162,14 +183,39 @@ export class Dialer {
       return
     }
     target.dialling = new AbortController()
+    const beganMs = nowMs()
     try {
-      const found = await this.#options.dial(target.addresses, nodeId, target.dialling.signal)
+      const found = await this.#dial(target, target.dialling.signal)
       this.#answered(target, found)
     } catch (error) {
-      this.#failed(target, error)
+      this.#failed(target, error, nowMs() - beganMs)
     } finally {
       target.dialling = undefined
     }
+  }
+
+  /**
+   * One address after the other, since libp2p takes them in an order of its own and gives all its time to one that does
+   * not answer. Two such addresses take all the time there is; what came behind them is the next time before them.
+   */
+  async #dial(target: Target, signal: AbortSignal): Promise<NodeId> {
+    const { dial, dialMs, nowMs } = this.#options
+    const endMs = nowMs() + dialMs
+    const limitMs = target.addresses.length === 1 ? dialMs : dialMs / 2
+    const errors: unknown[] = []
+    for (const address of [...target.addresses]) {
+      if (nowMs() >= endMs) break
+      try {
+        return await dial(address, target.nodeId, AbortSignal.any([signal, AbortSignal.timeout(limitMs)]))
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+    // The address that worked last stays the first one.
+    const kept = target.seenMs === undefined ? 0 : 1
+    const tried = target.addresses.splice(kept, errors.length - kept)
+    target.addresses.push(...tried)
+    throw new AggregateError(errors)
   }
 
   #answered(target: Target, nodeId: NodeId): void {
@@ -180,20 +226,54 @@ export class Dialer {
       target.nodeId = nodeId
     }
     target.failures = 0
+    target.seenMs = this.#options.nowMs()
     target.sinceMicros = this.#options.nowMicros()
     // It may be gone again already, before anybody knew that this is its address.
-    if (!this.#options.isConnected(nodeId)) this.#schedule(target, backOffMs(1, this.#options.random()))
+    if (!this.#options.isConnected(nodeId)) this.#schedule(target, this.#pauseMs(target))
   }
 
-  #failed(target: Target, error: unknown): void {
+  #failed(target: Target, error: unknown, tookMs: number): void {
     const { nodeId } = target
     if (this.#closed || (nodeId !== undefined && this.#options.isConnected(nodeId))) return
     target.failures++
     const address = target.addresses.join(', ')
     target.failure = this.#options.describe(error, address)
-    if (target.source !== 'configured' && target.failures >= MAX_FAILURES) this.#drop(target)
-    else this.#schedule(target, backOffMs(target.failures, this.#options.random()))
+    if (this.#isHopeless(target)) this.#drop(target)
+    else this.#schedule(target, Math.max(this.#pauseMs(target) - tookMs, SHORTEST_MS))
     this.#options.onFailed(nodeId, address, target.failure)
+  }
+
+  #pauseMs({ source, failures, failure, seenMs }: Target): number {
+    // Trying again soon does not give it another key.
+    const isWrong = failure?.reason === 'network-key' || failure?.reason === 'identity'
+    const isExpected = seenMs !== undefined || (source === 'configured' && !isWrong)
+    const crowd = Math.max(1, this.#targets.size / MANY_EXPECTED)
+    const longestMs = isExpected ? Math.min(LONGEST_EXPECTED_MS * crowd, LONGEST_MS) : LONGEST_MS
+    return backOffMs(failures, this.#options.random(), longestMs)
+  }
+
+  #isHopeless({ source, failures, seenMs }: Target): boolean {
+    if (source === 'configured') return false
+    return seenMs === undefined ? failures >= MAX_FAILURES : this.#options.nowMs() - seenMs > MEMORY_MS
+  }
+
+  /** Others see it, so the next attempt need not wait. */
+  #hasten(target: Target): void {
+    if (target.timer === undefined || target.failures < 2 || target.nextDialMicros === undefined) return
+    const leftMs = (target.nextDialMicros - this.#options.nowMicros()) / 1000
+    if (leftMs > SHORTEST_MS) this.#schedule(target, SHORTEST_MS * this.#options.random())
+  }
+
+  /** @returns whether one more peer may be remembered */
+  #makeRoom(): boolean {
+    if (this.#targets.size < MAX_LEARNT) return true
+    const away = [...this.#targets].filter(
+      ({ source, failures, dialling }) => source !== 'configured' && failures > 0 && dialling === undefined,
+    )
+    const [oldest] = away.sort((one, other) => (one.seenMs ?? 0) - (other.seenMs ?? 0))
+    if (oldest === undefined) return false
+    this.#drop(oldest)
+    return true
   }
 
   #drop(target: Target): void {

@@ -7,6 +7,8 @@ import { Allowance } from './allowance.js'
 import { decodeProbe, encodeProbe, encodeVarint, inspectFrame, readVarint, splitFrame } from './gossip-frames.js'
 import { OutboundQueue, QueueBudget } from './outbound-queue.js'
 import { nodeIdOf } from './peer-ids.js'
+import type { SwarmTimings } from './swarm-options.js'
+import type { Traffic } from './traffic.js'
 
 type Registrar = GossipSubComponents['registrar']
 
@@ -28,6 +30,11 @@ const ALLOWED = {
   probes: [16, 2],
 } as const
 
+/** A connection that moves this much while a probe waits is busy: on a slow way the probe stands in line, bytes. */
+const BUSY_BYTES = 64 * 1024
+/** How many times longer a busy connection may take. */
+const BUSY_PATIENCE = 8
+
 /** Why a link is no good; `undefined` when it is. */
 export type LinkFault = string | undefined
 
@@ -40,17 +47,31 @@ export interface GossipLinksOptions {
   readonly onChange: (peer: NodeId) => void
 }
 
+/** A ping that was sent, until its answer is here. */
+interface Ping {
+  readonly number: number
+  readonly sentMs: number
+  /** Since when patience counts, and what had moved then. */
+  readonly countedMs: number
+  readonly takenBytes: number
+  readonly movedBytes: number
+}
+
 /** The gossip streams to and from one peer. */
 class GossipLink {
   readonly sinceMs: number
   readonly allowances: { readonly [Key in keyof typeof ALLOWED]: Allowance }
   queue: OutboundQueue | undefined
-  /** The last ping that was sent, until its answer is here. */
-  ping: { readonly number: number; readonly sentMs: number; readonly takenBytes: number } | undefined
+  ping: Ping | undefined
+  probedMs = -Infinity
+  /** When something came over the connection last, as far as was looked. */
+  heardMs: number
+  receivedBytes = 0
   roundTripMs: number | undefined
 
   constructor(nowMs: number) {
     this.sinceMs = nowMs
+    this.heardMs = nowMs
     const allow = ([burst, perSecond]: readonly [number, number]): Allowance => new Allowance(burst, perSecond, nowMs)
     this.allowances = {
       subscriptions: allow(ALLOWED.subscriptions),
@@ -138,31 +159,44 @@ export class GossipLinks {
   }
 
   /**
-   * Sends the next probe, if the last one came back.
+   * Looks at a link, and sends a probe when it is time or the peer is quiet.
    *
-   * @param patienceMs how long a sign of life may take while nothing moves at all
+   * @param traffic of the connection in use
    * @returns what is wrong with the link
    */
-  probe(peer: NodeId, patienceMs: number): LinkFault {
+  probe(peer: NodeId, timings: SwarmTimings, traffic: Traffic): LinkFault {
     const link = this.#links.get(peer)
     const nowMs = this.#options.nowMs()
-    if (link === undefined) return 'no broadcasts are exchanged'
+    // Whoever has no link wants no broadcasts either, and that is found out elsewhere.
+    if (link === undefined) return undefined
     if (link.queue === undefined) {
-      return nowMs - link.sinceMs > patienceMs ? 'it takes no broadcasts' : undefined
+      return nowMs - link.sinceMs > timings.patienceMs ? 'it takes no broadcasts' : undefined
     }
-    if (link.ping === undefined) {
-      const number = this.#probeNumber++ % 2 ** 32
-      link.ping = { number, sentMs: nowMs, takenBytes: link.queue.takenBytes }
-      link.queue.push(prefixed(encodeProbe({ kind: 'ping', number })), true)
-      return undefined
+    if (link.receivedBytes !== traffic.receivedBytes) {
+      link.receivedBytes = traffic.receivedBytes
+      link.heardMs = nowMs
     }
-    if (nowMs - link.ping.sentMs <= patienceMs) return undefined
-    const seconds = String(Math.round((nowMs - link.ping.sentMs) / 1000))
-    const moves = link.queue.takenBytes > link.ping.takenBytes + MAX_SENT_FRAME_BYTES
-    // A slow peer that reads gets more time; it is alive.
-    if (!moves) return `connected, but broadcasts have not come through for ${seconds} s`
-    link.ping = { ...link.ping, sentMs: nowMs, takenBytes: link.queue.takenBytes }
+    if (link.ping !== undefined) return faultOf(link, link.queue, timings, traffic, nowMs)
+    const isQuiet = nowMs - link.heardMs >= timings.silenceMs / 2
+    if (isQuiet || nowMs - link.probedMs >= timings.probeMs) this.#ping(link, link.queue, traffic, nowMs)
     return undefined
+  }
+
+  /** This process stood still: that nothing was heard meanwhile says nothing about the peers. */
+  forgive(): void {
+    const nowMs = this.#options.nowMs()
+    for (const link of this.#links.values()) {
+      link.heardMs = nowMs
+      if (link.ping !== undefined) link.ping = { ...link.ping, countedMs: nowMs }
+    }
+  }
+
+  #ping(link: GossipLink, queue: OutboundQueue, traffic: Traffic, nowMs: number): void {
+    const number = this.#probeNumber++ % 2 ** 32
+    const movedBytes = movedBytesOf(traffic)
+    link.probedMs = nowMs
+    link.ping = { number, sentMs: nowMs, countedMs: nowMs, takenBytes: queue.takenBytes, movedBytes }
+    queue.push(prefixed(encodeProbe({ kind: 'ping', number })), true)
   }
 
   #attach(peerId: PeerId, connection: Connection): void {
@@ -290,6 +324,40 @@ export class GossipLinks {
     stream.abort(new Error(reason))
     this.#options.onOffence(peer, reason)
   }
+}
+
+/** What is wrong with a link on which the answer to a ping is still awaited. */
+function faultOf(
+  link: GossipLink,
+  queue: OutboundQueue,
+  { patienceMs, silenceMs }: SwarmTimings,
+  traffic: Traffic,
+  nowMs: number,
+): LinkFault {
+  const { ping } = link
+  if (ping === undefined) return undefined
+  const silentMs = nowMs - link.heardMs
+  if (silentMs > silenceMs && nowMs - ping.countedMs > silenceMs / 3) {
+    return `nothing has come from it for ${inSeconds(silentMs)}, and it does not answer`
+  }
+  if (nowMs - ping.countedMs <= patienceMs) return undefined
+  const movedBytes = movedBytesOf(traffic)
+  // A slow peer that reads gets more time; it is alive.
+  const isReading = queue.takenBytes > ping.takenBytes + MAX_SENT_FRAME_BYTES
+  const isBusy = movedBytes > ping.movedBytes + BUSY_BYTES && nowMs - ping.sentMs < BUSY_PATIENCE * patienceMs
+  if (!isReading && !isBusy) {
+    return `connected, but broadcasts have not come through for ${inSeconds(nowMs - ping.sentMs)}`
+  }
+  link.ping = { ...ping, countedMs: nowMs, takenBytes: queue.takenBytes, movedBytes }
+  return undefined
+}
+
+function movedBytesOf({ receivedBytes, sentBytes }: Traffic): number {
+  return receivedBytes + sentBytes
+}
+
+function inSeconds(ms: number): string {
+  return `${String(Math.round(ms / 1000))} s`
 }
 
 function prefixed(frame: Uint8Array): Uint8Array {

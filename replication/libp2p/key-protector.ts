@@ -3,6 +3,7 @@ import type { AbortOptions, ConnectionProtector, MultiaddrConnection } from '@li
 import { Uint8ArrayList } from 'uint8arraylist'
 import { NetworkKeyError } from '../transport-errors.js'
 import { coalesce } from './coalesce.js'
+import type { Traffic, TrafficBook } from './traffic.js'
 
 const NONCE_LENGTH = 32
 const PROOF_LENGTH = 16
@@ -22,15 +23,21 @@ type Chunks = AsyncIterable<Uint8Array | Uint8ArrayList>
  */
 export class KeyProtector implements ConnectionProtector {
   readonly #key: Uint8Array
+  readonly #traffic: TrafficBook
   readonly #onMismatch: (connection: MultiaddrConnection, error: NetworkKeyError) => void
 
-  constructor(key: Uint8Array, onMismatch: (connection: MultiaddrConnection, error: NetworkKeyError) => void) {
+  constructor(
+    key: Uint8Array,
+    traffic: TrafficBook,
+    onMismatch: (connection: MultiaddrConnection, error: NetworkKeyError) => void,
+  ) {
     this.#key = key
+    this.#traffic = traffic
     this.#onMismatch = onMismatch
   }
 
   async protect(connection: MultiaddrConnection, options?: AbortOptions): Promise<MultiaddrConnection> {
-    const exchange = new Exchange(this.#key, connection)
+    const exchange = new Exchange(this.#key, connection, this.#traffic.of(connection.timeline))
     const onAbort = (): void => {
       exchange.timeUp()
     }
@@ -64,6 +71,7 @@ function deriveKeys(key: Uint8Array, sender: Uint8Array, receiver: Uint8Array): 
 class Exchange {
   readonly #key: Uint8Array
   readonly #connection: MultiaddrConnection
+  readonly #traffic: Traffic
   readonly #source: AsyncIterator<Uint8Array | Uint8ArrayList>
   readonly #nonce = randomBytes(NONCE_LENGTH)
   readonly #received = new Uint8ArrayList()
@@ -72,9 +80,10 @@ class Exchange {
   readonly #failed = deferred<never>()
   #stage: 'nonce' | 'proof' | 'done' = 'nonce'
 
-  constructor(key: Uint8Array, connection: MultiaddrConnection) {
+  constructor(key: Uint8Array, connection: MultiaddrConnection, traffic: Traffic) {
     this.#key = key
     this.#connection = connection
+    this.#traffic = traffic
     this.#source = connection.source[Symbol.asyncIterator]()
     // Nobody waits for these when the other one has ended the exchange.
     for (const { promise } of [this.#sending, this.#outgoing, this.#failed]) promise.catch(ignore)
@@ -145,13 +154,17 @@ class Exchange {
     const { key, proof } = await this.#sending.promise
     yield proof
     const cipher = createCipheriv('chacha20', key, Buffer.alloc(16))
-    for await (const chunk of coalesce(await this.#outgoing.promise)) yield cipher.update(chunk)
+    for await (const chunk of coalesce(await this.#outgoing.promise)) {
+      this.#traffic.sentBytes += chunk.length
+      yield cipher.update(chunk)
+    }
   }
 
   async *#receive(key: Uint8Array): AsyncGenerator<Uint8Array> {
     const decipher = createDecipheriv('chacha20', key, Buffer.alloc(16))
     for (const part of parts(this.#received)) yield decipher.update(part)
     for (let next = await this.#source.next(); next.done !== true; next = await this.#source.next()) {
+      this.#traffic.receivedBytes += next.value.length
       for (const part of parts(next.value)) yield decipher.update(part)
     }
   }

@@ -11,6 +11,7 @@ import type { NetworkKeyError } from '../transport-errors.js'
 import type { Gossip } from './gossip.js'
 import { KeyProtector } from './key-protector.js'
 import type { SwarmOptions } from './swarm-options.js'
+import type { TrafficBook } from './traffic.js'
 
 /** Connections in all. A gossip mesh needs a dozen; the rest is for nodes that many others are configured with. */
 export const MAX_CONNECTIONS = 128
@@ -30,6 +31,7 @@ const KEEP_ALIVE_MS = 15_000
 
 export interface HostParts {
   readonly key: Buffer
+  readonly traffic: TrafficBook
   readonly gossip: Gossip
   readonly gater: ConnectionGater
   readonly onMismatch: (connection: MultiaddrConnection, error: NetworkKeyError) => void
@@ -42,7 +44,7 @@ export async function createHost(options: SwarmOptions, parts: HostParts): Promi
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     addresses: { listen: [...options.listen], appendAnnounce: [...options.announce] },
     transports: [tcp({ maxConnections: MAX_CONNECTIONS + MAX_GREETINGS, socketCloseTimeout: 500 })],
-    connectionProtector: () => new KeyProtector(parts.key, parts.onMismatch),
+    connectionProtector: () => new KeyProtector(parts.key, parts.traffic, parts.onMismatch),
     connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({

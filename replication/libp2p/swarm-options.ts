@@ -6,8 +6,10 @@ export interface SwarmTimings {
   readonly dialMs: number
   /** Between two probes of a link, ms. */
   readonly probeMs: number
-  /** How long the answer to a probe may take while nothing moves, ms. */
+  /** How long the answer to a probe may take while no broadcasts move, ms. */
   readonly patienceMs: number
+  /** How long nothing at all may come from a peer, ms. Half of it earlier a probe asks for a sign of life. */
+  readonly silenceMs: number
   /** How long a peer may take to send or read the next piece of a request or answer, ms. */
   readonly stallMs: number
   /** Between two questions for the peers of a peer, ms. */
@@ -19,6 +21,9 @@ export const SWARM_TIMINGS: SwarmTimings = {
   dialMs: 8_000,
   probeMs: 10_000,
   patienceMs: 15_000,
+  // When a network comes back, TCP waits as long again as it was away before it goes on. What has been silent for this
+  // long is dialled anew instead, so that nodes find each other within seconds.
+  silenceMs: 7_000,
   stallMs: 30_000,
   exchangeMs: 60_000,
 }

@@ -45,6 +45,7 @@ import { nodeIdOf, peerIdOf } from './peer-ids.js'
 import { RequestProtocol } from './request-protocol.js'
 import { createHost, MAX_CONNECTIONS } from './swarm-host.js'
 import type { SwarmOptions } from './swarm-options.js'
+import { TrafficBook } from './traffic.js'
 
 const SYNC_PROTOCOL = '/millrace/sync/1'
 const PEERS_PROTOCOL = '/millrace/peers/1'
@@ -58,6 +59,10 @@ const MISMATCHES_TOLD = [10, 0.1] as const
 
 /** Points for a request that was begun and not sent. */
 const STALL_POINTS = 15
+
+/** Longest pause between two looks at all links, ms. */
+const MAX_WATCH_MS = 1_000
+const DEAF = 'it wants no broadcasts of this topic; it may have another one'
 
 /** A peer with a connection. */
 interface Peer {
@@ -83,6 +88,7 @@ export class SwarmTransport implements Transport {
   readonly #failures = new Map<NodeId, PeerFailure>()
   readonly #inbound = new WeakSet<MultiaddrConnection>()
   readonly #mismatchesTold: Allowance
+  readonly #traffic = new TrafficBook()
   readonly #links: GossipLinks
   readonly #gossip: Gossip
   readonly #sync: RequestProtocol
@@ -90,6 +96,7 @@ export class SwarmTransport implements Transport {
   readonly #dialer: Dialer
   #host: Libp2p | undefined
   #watchdog: NodeJS.Timeout | undefined
+  #watchedMs = Infinity
   #exchanges: NodeJS.Timeout | undefined
   #closed: Promise<void> | undefined
 
@@ -159,7 +166,8 @@ export class SwarmTransport implements Transport {
     this.#exchange.handler = (peer) => this.#tellPeers(peer)
     this.#dialer = new Dialer({
       self: this.nodeId,
-      dial: (addresses, nodeId, signal) => this.#dial(addresses, nodeId, signal),
+      dial: (address, nodeId, signal) => this.#dial(address, nodeId, signal),
+      dialMs: timings.dialMs,
       isConnected: (nodeId) => this.#peers.has(nodeId),
       isUnwanted: (nodeId) => this.#conduct.isCut(nodeId, nowMs()),
       connections: () => this.#peers.size,
@@ -169,6 +177,7 @@ export class SwarmTransport implements Transport {
         this.#tell({ kind: 'failed', peer, address, failure })
       },
       nowMicros: () => clock.nowMicros(),
+      nowMs,
       random: Math.random,
     })
   }
@@ -262,6 +271,7 @@ export class SwarmTransport implements Transport {
   async #start(key: Buffer): Promise<void> {
     const host = await createHost(this.#options, {
       key,
+      traffic: this.#traffic,
       gossip: this.#gossip,
       gater: this.#gater(),
       onMismatch: (connection, error) => {
@@ -291,9 +301,10 @@ export class SwarmTransport implements Transport {
       this.#checkReady(peer)
     })
     const { probeMs, exchangeMs } = this.#options.timings
+    const watchMs = Math.min(MAX_WATCH_MS, probeMs)
     this.#watchdog = setInterval(() => {
       this.#watch()
-    }, probeMs)
+    }, watchMs)
     this.#exchanges = setInterval(() => {
       for (const { nodeId } of this.#peers.values()) void this.#askPeers(nodeId)
     }, exchangeMs)
@@ -321,12 +332,10 @@ export class SwarmTransport implements Transport {
     clearTimeout(timer)
   }
 
-  async #dial(addresses: readonly string[], nodeId: NodeId | undefined, signal: AbortSignal): Promise<NodeId> {
+  async #dial(address: string, nodeId: NodeId | undefined, signal: AbortSignal): Promise<NodeId> {
     const peerId = nodeId === undefined ? undefined : peerIdOf(nodeId)
     const suffix = peerId === undefined ? '' : `/p2p/${peerId.toString()}`
-    const targets = addresses.map((address) => multiaddr(`${address}${suffix}`))
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(this.#options.timings.dialMs)])
-    const connection = await this.#host?.dial(targets, { signal: limit })
+    const connection = await this.#host?.dial(multiaddr(`${address}${suffix}`), { signal })
     const found = connection === undefined ? undefined : nodeIdOf(connection.remotePeer)
     if (found === undefined) throw new SwarmClosedError()
     return found
@@ -430,21 +439,30 @@ export class SwarmTransport implements Transport {
     if (!this.#links.canSend(nodeId) || !this.#gossip.subscribers().has(nodeId)) return
     peer.ready = true
     this.#tell({ kind: 'connected', peer: nodeId })
-    this.#links.probe(nodeId, this.#options.timings.patienceMs)
+    this.#probe(peer)
     void this.#askPeers(nodeId)
   }
 
   #watch(): void {
     const { clock, timings } = this.#options
     const subscribers = this.#gossip.subscribers()
-    for (const { nodeId, openedMs } of [...this.#peers.values()]) {
-      const old = clock.monotonicMs() - openedMs > timings.patienceMs
-      const fault = this.#links.probe(nodeId, timings.patienceMs)
-      const deaf = subscribers.has(nodeId) ? undefined : 'it wants no broadcasts of this topic; it may have another one'
-      if (old && (fault ?? deaf) !== undefined) this.#end(nodeId, this.#failure('dead-link', fault ?? deaf ?? ''))
+    const nowMs = clock.monotonicMs()
+    // Stopped, or asleep with the whole machine.
+    if (nowMs - this.#watchedMs > Math.max(timings.silenceMs / 2, 2 * MAX_WATCH_MS)) this.#links.forgive()
+    this.#watchedMs = nowMs
+    for (const peer of [...this.#peers.values()]) {
+      const { nodeId, openedMs } = peer
+      const old = nowMs - openedMs > timings.patienceMs
+      const deaf = old && !subscribers.has(nodeId) ? DEAF : undefined
+      const fault = this.#probe(peer) ?? deaf
+      if (fault !== undefined) this.#end(nodeId, this.#failure('dead-link', fault))
     }
     const connected = Array.from(this.#peers.values(), ({ nodeId, peerId }) => [nodeId, peerId.toString()] as const)
     for (const peer of this.#gossip.offenders(connected)) this.cut(peer, 'it breaks the rules of gossip')
+  }
+
+  #probe({ nodeId, connection }: Peer): string | undefined {
+    return this.#links.probe(nodeId, this.#options.timings, this.#traffic.of(connection.timeline))
   }
 
   #learn(connection: Connection, texts: readonly string[]): void {

@@ -14,6 +14,7 @@ import { parseNetworkKey, type Transport } from '../../replication/index.js'
 import { encodeVarint } from '../../replication/libp2p/gossip-frames.js'
 import { KeyProtector } from '../../replication/libp2p/key-protector.js'
 import { nodeIdOf } from '../../replication/libp2p/peer-ids.js'
+import { TrafficBook } from '../../replication/libp2p/traffic.js'
 import { networkKey } from './swarms.js'
 
 export const GOSSIP = '/meshsub/1.2.0'
@@ -34,7 +35,7 @@ export class RawNode {
       privateKey: await generateKeyPair('Ed25519'),
       addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
       transports: [tcp()],
-      connectionProtector: () => new KeyProtector(parseNetworkKey(networkKey), () => undefined),
+      connectionProtector: () => new KeyProtector(parseNetworkKey(networkKey), new TrafficBook(), () => undefined),
       connectionEncrypters: [noise()],
       streamMuxers: [yamux()],
       connectionMonitor: { enabled: false },

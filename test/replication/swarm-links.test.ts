@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { randomBytes } from 'node:crypto'
+import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import { Identity } from '../../storage/index.js'
 import {
@@ -11,9 +12,11 @@ import {
   type TransportEvent,
 } from '../../replication/index.js'
 import { backOffMs } from '../../replication/libp2p/back-off.js'
+import { Dialer } from '../../replication/libp2p/dialer.js'
 import { peerIdOf } from '../../replication/libp2p/peer-ids.js'
+import { FaultProxy } from '../support/fault-proxy.js'
 import { listen } from './conformance.js'
-import { openNode, openSwarms, swarmOptions, until } from './swarms.js'
+import { openNode, openSwarms, swarmOptions, timings, until } from './swarms.js'
 
 const portOf = (transport: Transport) => /\/tcp\/(\d+)\//.exec(transport.addresses()[0]!)![1]!
 const eventsOf = (transport: Transport) => {
@@ -54,15 +57,109 @@ t.test('a network key is 44 characters of base64, exactly', (t) => {
   t.end()
 })
 
-t.test('the pause between attempts doubles from 1 s to 60 s, each a quarter longer or shorter', (t) => {
-  const middle = [0, 1, 2, 3, 4, 5, 6, 7, 50].map((failures) => backOffMs(failures, 0.5))
+t.test('the pause between attempts doubles from 1 s to a limit, each a quarter longer or shorter', (t) => {
+  const middle = [0, 1, 2, 3, 4, 5, 6, 7, 50].map((failures) => backOffMs(failures, 0.5, 60_000))
   t.same(
     middle,
     [1, 1, 2, 4, 8, 16, 32, 60, 60].map((seconds) => seconds * 1000),
   )
-  t.same([backOffMs(2, 0), backOffMs(2, 1)], [1500, 2500])
-  t.equal(backOffMs(50, 1), 60_000)
+  t.same([backOffMs(2, 0, 60_000), backOffMs(2, 1, 60_000)], [1500, 2500])
+  t.equal(backOffMs(50, 1, 4_000), 4_000)
   t.end()
+})
+
+t.test('who is expected back is dialled every few seconds, who was only heard of ever more rarely', async (t) => {
+  const self = Identity.fromSeed(Buffer.alloc(32, 1)).nodeId
+  const peer = Identity.fromSeed(Buffer.alloc(32, 2)).nodeId
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => {
+    mock.timers.reset()
+  })
+  let nowMs = 0
+  let attempts: number[] = []
+  const dialled: string[] = []
+  let takesMs = 0
+  const gaps = () => attempts.slice(1).map((atMs, index) => atMs - attempts[index]!)
+  const open = () =>
+    new Dialer({
+      self,
+      dial: (address) => {
+        attempts.push(nowMs)
+        dialled.push(address.split('/')[2]!)
+        nowMs += takesMs
+        return Promise.reject(new Error('away'))
+      },
+      dialMs: 8_000,
+      isConnected: () => false,
+      isUnwanted: () => false,
+      connections: () => 0,
+      describe: () => ({ reason: 'timeout', message: 'away', atMicros: nowMs * 1000 }),
+      onFailed: () => undefined,
+      nowMicros: () => nowMs * 1000,
+      nowMs: () => nowMs,
+      random: () => 0.5,
+    })
+  const wait = async (seconds: number) => {
+    for (let step = 0; step < seconds * 4; step++) {
+      nowMs += 250
+      mock.timers.tick(250)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  const address = ['/ip4/192.0.2.1/tcp/4001']
+
+  const configured = open()
+  configured.add('configured', undefined, address)
+  await wait(60)
+  configured.close()
+  t.ok(attempts.length > 14, 'configured')
+  t.ok(Math.max(...gaps()) <= 4250, gaps().join())
+
+  attempts = []
+  const dialer = open()
+  dialer.add('learnt', peer, address)
+  await wait(100)
+  t.ok(Math.max(...gaps()) > 30_000, gaps().join())
+  const before = attempts.length
+  dialer.add('learnt', peer, address)
+  await wait(1)
+  t.equal(attempts.length, before + 1, 'when others see it, it is dialled at once')
+  await wait(400)
+  t.same([...dialer.targets()], [], 'forgotten in the end')
+
+  attempts = []
+  dialer.add('incoming', peer, address)
+  dialer.connected(peer, address[0])
+  dialer.lost(peer, { reason: 'dead-link', message: '', atMicros: 0 })
+  await wait(120)
+  t.ok(attempts.length > 25 && Math.max(...gaps()) <= 4250, gaps().join())
+  nowMs += 25 * 60 * 60 * 1000
+  await wait(5)
+  t.same([...dialer.targets()], [], 'forgotten after a day')
+
+  takesMs = 4_000
+  dialled.length = 0
+  dialer.add(
+    'learnt',
+    peer,
+    ['a', 'b', 'c'].map((name) => `/dns4/${name}/tcp/4001`),
+  )
+  await wait(10)
+  t.same(
+    dialled.slice(0, 4),
+    ['a', 'b', 'c', 'a'],
+    'addresses that take all the time do not keep others from their turn',
+  )
+  dialer.connected(peer, '/dns4/c/tcp/4001')
+  dialled.length = 0
+  dialer.lost(peer, { reason: 'dead-link', message: '', atMicros: 0 })
+  await wait(10)
+  t.same(
+    [dialled[0], dialled[2], new Set(dialled)],
+    ['c', 'c', new Set(['a', 'b', 'c'])],
+    'the one that worked is always tried first',
+  )
+  dialer.close()
 })
 
 t.test('the peer id is the node id: the same key', async (t) => {
@@ -212,6 +309,30 @@ t.test('a peer that went away is dialled again under its address, and heard agai
   const heard = listen(node)
   await again.broadcast(Buffer.from('back'))
   await until('heard', () => heard.texts.includes('back'))
+})
+
+t.test('a peer from which nothing comes is given up, and found on another way', async (t) => {
+  const node = await openNode(t)
+  const proxy = await FaultProxy.open(Number(portOf(node)))
+  t.teardown(() => proxy.close())
+  const options = { timings: { ...timings, probeMs: 1_000, patienceMs: 60_000, silenceMs: 1_000 } }
+  const other = await openNode(t, { ...options, initialPeers: [`/ip4/127.0.0.1/tcp/${proxy.port}`] })
+  await until('connected', () => other.connectedPeers().length === 1 && node.connectedPeers().length === 1)
+  const events = eventsOf(other)
+  proxy.set({ stalled: true })
+  await until('connected again', () => events.some(({ kind }) => kind === 'connected'))
+  t.match(events[0], { kind: 'gone', failure: { reason: 'dead-link', message: /^nothing has come from it for \d+ s/ } })
+  const heard = listen(node)
+  await other.broadcast(Buffer.from('back'))
+  await until('heard', () => heard.texts.includes('back'))
+})
+
+t.test('a link on which nothing is said stays', async (t) => {
+  const options = { timings: { ...timings, probeMs: 60_000, patienceMs: 60_000, silenceMs: 600 } }
+  const [one, two] = await openSwarms(t, 2, options)
+  const events = [one!, two!].map(eventsOf)
+  await new Promise((resolve) => setTimeout(resolve, 3_000))
+  t.same(events, [[], []])
 })
 
 t.test('whoever comes in without being configured is dialled back when the connection ends', async (t) => {

@@ -10,7 +10,7 @@ import {
 } from '../../replication/index.js'
 
 /** Probes and pauses are short, so that tests are; nothing asserts that they are. */
-const timings = { ...SWARM_TIMINGS, dialMs: 6_000, probeMs: 300, patienceMs: 1_500 }
+export const timings = { ...SWARM_TIMINGS, dialMs: 6_000, probeMs: 300, patienceMs: 1_500 }
 
 export const networkKey = createNetworkKey()
 

@@ -14,6 +14,9 @@ export const EXIT = {
 const BY_CODE: Partial<Readonly<Record<ErrorCode, number>>> = {
   ERR_USAGE: EXIT.usage,
   ERR_ADDRESS_IN_USE: EXIT.addressInUse,
+  ERR_SWARM_LISTEN: EXIT.addressInUse,
+  ERR_SWARM_SETTING: EXIT.config,
+  ERR_NETWORK_KEY: EXIT.config,
   ERR_CONFIG_INVALID: EXIT.config,
   ERR_CONFIG_UNREADABLE: EXIT.config,
   ERR_DATA_DIRECTORY: EXIT.dataDirectory,

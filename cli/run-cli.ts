@@ -4,6 +4,7 @@ import { nearestWord, MillraceError } from '../core/index.js'
 import type { Command } from './command.js'
 import { config } from './commands/config.js'
 import { offsets } from './commands/offsets.js'
+import { peers } from './commands/peers.js'
 import { publish } from './commands/publish.js'
 import { query } from './commands/query.js'
 import { route } from './commands/route.js'
@@ -17,7 +18,7 @@ import { paint, write, type Terminal } from './terminal.js'
 import { UsageError } from './usage-error.js'
 import { packageVersion } from './version.js'
 
-const COMMANDS: readonly Command[] = [run, publish, query, tail, streams, offsets, route, config]
+const COMMANDS: readonly Command[] = [run, publish, query, tail, streams, offsets, route, peers, config]
 
 /** Runs one command line (without node and script). Never throws. @returns the exit code */
 export async function runCli(argv: readonly string[], terminal: Terminal): Promise<number> {

@@ -21,8 +21,8 @@ export async function runNode(call: Call): Promise<number> {
   logWarnings(logger, warnings)
   const daemon = await startDaemon({ settings, logger, version: packageVersion() })
   guardProcess(logger)
-  const { api, socket, data, nodeId } = daemon.addresses
-  logger.info({ api, socket: socket ?? null, data, nodeId, version: packageVersion() }, 'ready')
+  const { api, socket, swarm, data, nodeId } = daemon.addresses
+  logger.info({ api, socket: socket ?? null, swarm: swarm ?? null, data, nodeId, version: packageVersion() }, 'ready')
   onHangup(() => void reload(daemon, call, logger, settings))
   await aborted(signal)
   logger.info({ signal: String(signal.reason) }, 'stopping')

@@ -1,6 +1,7 @@
 import type { EventOrder, Publication, StreamId } from '../core/index.js'
 import { RequestRefusedError } from './errors.js'
 import { splitLines } from './lines.js'
+import type { PeersReport } from './peers.js'
 import type { RouteReport } from './routes.js'
 import type { StreamReport } from './streams.js'
 import type { Transport, TransportResponse } from './transport.js'
@@ -85,6 +86,11 @@ export class Client {
   async streams(signal?: AbortSignal): Promise<readonly StreamReport[]> {
     const reply = await this.#askJson('GET', '/api/millrace/v1/streams', undefined, signal)
     return (reply as { streams: StreamReport[] }).streams
+  }
+
+  /** The swarm as the node sees it. */
+  async peers(signal?: AbortSignal): Promise<PeersReport> {
+    return (await this.#askJson('GET', '/api/millrace/v1/peers', undefined, signal)) as PeersReport
   }
 
   /** What a query would do, found out without running it. */

@@ -3,6 +3,7 @@ export { Client, type AppManifest, type NodeInfo, type Offsets, type QueryBounds
 export { AnswerFailedError, NodeUnreachableError, RequestRefusedError } from './errors.js'
 export { fetchTransport } from './fetch-transport.js'
 export { splitLineBytes } from './lines.js'
+export type { AlarmReport, PeerReport, PeersReport } from './peers.js'
 export type { RouteReport } from './routes.js'
 export type { Limits, StreamReport } from './streams.js'
 export type { Transport, TransportRequest, TransportResponse } from './transport.js'

@@ -10,11 +10,14 @@ import {
   type ApiLogger,
   type ExplainRequest,
   type Health,
+  type NodeStatus,
 } from './api/index.js'
 import type { DaemonSettings, RouteSettings } from './daemon-settings.js'
 import { NodeEvents } from './events/node-events.js'
 import { Router } from './events/router.js'
 import { renderMetrics } from './metrics.js'
+import { renderSwarmMetrics } from './swarm/metrics.js'
+import { NodeSwarm } from './swarm/node-swarm.js'
 
 /** Room that lets both databases be opened on a full disk: a table as big as each log, which is a write buffer and a batch more. */
 const RESERVE_BYTES = 16 * 1024 * 1024
@@ -38,6 +41,8 @@ export interface DaemonAddresses {
   /** Base URLs. */
   readonly api: readonly string[]
   readonly socket: string | undefined
+  /** Multiaddrs for other nodes; `undefined` for a node that is alone. */
+  readonly swarm: readonly string[] | undefined
   readonly data: string
   readonly nodeId: string
 }
@@ -61,6 +66,7 @@ export class Daemon implements AsyncDisposable {
     this.addresses = {
       api: parts.api.addresses.map((address) => `http://${address}`),
       socket: parts.api.socket,
+      swarm: parts.swarm?.addresses,
       data: parts.directory.path,
       nodeId: parts.store.nodeId,
     }
@@ -79,12 +85,13 @@ export class Daemon implements AsyncDisposable {
   }
 
   async #apply(settings: DaemonSettings): Promise<readonly string[]> {
-    const { store, events, api } = this.#parts
+    const { store, events, swarm, api } = this.#parts
     const { routes, retention, notReplicated, replication } = settings
     const { access } = settings.api
     events.setRouter(await makeRouter(store, settings))
     store.setRetention(retention)
     api.setAccess(access)
+    swarm?.apply(settings)
     const old = this.#inForce.settings
     const waiting = needRestart(old, settings)
     this.#inForce.settings = { ...old, api: { ...old.api, access }, routes, retention, notReplicated, replication }
@@ -111,6 +118,8 @@ interface Parts {
   readonly directory: DataDirectory
   readonly store: Store
   readonly events: NodeEvents
+  /** `undefined` for a node that is alone. */
+  readonly swarm: NodeSwarm | undefined
   readonly api: Api
 }
 
@@ -121,35 +130,48 @@ interface Parts {
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { settings, logger, clock = systemClock } = options
-  const directory = await DataDirectory.open(settings.dataDirectory)
+  const undo: (() => unknown)[] = []
   try {
+    const directory = await DataDirectory.open(settings.dataDirectory)
+    undo.push(() => directory.close())
     const store = await openNodeStore(directory, settings, logger, clock)
-    try {
-      const events = new NodeEvents({
-        store,
-        router: await makeRouter(store, settings),
-        clock,
-        limits: settings.query,
-        onAnswerError: (error) => {
-          logger.error({ err: error }, 'an answer ended with an error')
-        },
-      })
-      const inForce: SettingsInForce = { settings }
-      const api = await openApi({ options, directory, store, events, clock, inForce })
-      return new Daemon({ directory, store, events, api }, inForce, logger)
-    } catch (error) {
-      await store.close()
-      throw error
-    }
+    undo.push(() => store.close())
+    const events = new NodeEvents({
+      store,
+      router: await makeRouter(store, settings),
+      clock,
+      limits: settings.query,
+      onAnswerError: (error) => {
+        logger.error({ err: error }, 'an answer ended with an error')
+      },
+    })
+    const swarm = await joinSwarm(directory, store, options, clock)
+    undo.push(() => swarm?.close())
+    const inForce: SettingsInForce = { settings }
+    const api = await openApi({ options, directory, store, events, swarm, clock, inForce })
+    return new Daemon({ directory, store, events, swarm, api }, inForce, logger)
   } catch (error) {
-    await directory.close()
+    for (const step of undo.reverse()) await step()
     throw error
   }
 }
 
-async function closeParts({ directory, store, events, api }: Parts): Promise<void> {
+/** A node without network key is alone. @throws SwarmListenError */
+async function joinSwarm(
+  directory: DataDirectory,
+  store: Store,
+  { settings, logger }: DaemonOptions,
+  clock: Clock,
+): Promise<NodeSwarm | undefined> {
+  const networkKey = settings.swarm.key
+  if (networkKey === undefined) return undefined
+  return NodeSwarm.join({ settings, networkKey, directory, store, clock, logger })
+}
+
+async function closeParts({ directory, store, events, swarm, api }: Parts): Promise<void> {
   await api.close()
   events.close()
+  await swarm?.close()
   await store.close()
   await directory.close()
 }
@@ -191,11 +213,12 @@ interface ApiParts {
   readonly directory: DataDirectory
   readonly store: Store
   readonly events: NodeEvents
+  readonly swarm: NodeSwarm | undefined
   readonly clock: Clock
   readonly inForce: SettingsInForce
 }
 
-async function openApi({ options, directory, store, events, clock, inForce }: ApiParts): Promise<Api> {
+async function openApi({ options, directory, store, events, swarm, clock, inForce }: ApiParts): Promise<Api> {
   const { settings, logger, version } = options
   const startedMs = clock.monotonicMs()
   const started: { api?: Api } = {}
@@ -211,10 +234,13 @@ async function openApi({ options, directory, store, events, clock, inForce }: Ap
     events,
     blobs: store.blobs,
     logger,
-    status: () => ({ uptimeMs: clock.monotonicMs() - startedMs, connectedNodes: 0, peers: {} }),
+    topic: settings.swarm.topic,
+    status: () => ({ uptimeMs: clock.monotonicMs() - startedMs, ...peerStates(swarm) }),
+    swarm: () => swarm?.report(),
     health: () => healthOf(store),
     metrics: () =>
-      renderMetrics({ store: store.metrics(), events: events.counters, api: started.api?.counters, version }),
+      renderMetrics({ store: store.metrics(), events: events.counters, api: started.api?.counters, version }) +
+      (swarm === undefined ? '' : renderSwarmMetrics(swarm, events.offsets().toReplicate)),
     streams: () => store.streams(),
     explainRoute: ({ tags, appId }) => {
       const explanation = events.router.explain(tags, appId)
@@ -224,6 +250,14 @@ async function openApi({ options, directory, store, events, clock, inForce }: Ap
   })
   started.api = api
   return api
+}
+
+/** Connected nodes, and how far those are that were compared with already. */
+function peerStates(swarm: NodeSwarm | undefined): Pick<NodeStatus, 'connectedNodes' | 'peers'> {
+  const peers = (swarm?.peers() ?? []).flatMap(({ nodeId, quality }) =>
+    quality === undefined ? [] : [[nodeId, quality]],
+  )
+  return { connectedNodes: swarm?.connectedPeers.length ?? 0, peers: Object.fromEntries(peers) as NodeStatus['peers'] }
 }
 
 function healthOf(store: Store): Health {

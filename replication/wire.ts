@@ -21,8 +21,9 @@ export type LiveMessage =
 
 /** Streams fall into so many buckets by the hash of their id; two nodes compare one digest per bucket. */
 export const BUCKETS = 256
-/** Bytes of the digest of a bucket, and of the digest of all of them. */
+/** Bytes of the digest of a bucket. */
 export const BUCKET_DIGEST_BYTES = 8
+/** Bytes of the digest of all buckets. */
 export const DIGEST_BYTES = 32
 
 /** What one node asks another. */

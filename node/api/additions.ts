@@ -1,22 +1,9 @@
-import { Type, type Static, type TObject, type TProperties } from '@sinclair/typebox'
+import { Type, type Static } from '@sinclair/typebox'
 import type { Retention, StreamStatus } from '../../storage/index.js'
 import type { ExplainedRoute, RouteQuestion } from './options.js'
+import { exactly, integer, orNull } from './reply-schemas.js'
 
 /** What our own resources take and give, written down once: for the compiler, for OpenAPI and for the tests. */
-
-const CLOSED = { additionalProperties: false }
-
-function integer(description: string, minimum = 0): ReturnType<typeof Type.Integer> {
-  return Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER, description })
-}
-
-function orNull(description: string) {
-  return Type.Union([Type.Integer(), Type.Null()], { description })
-}
-
-function exactly<T extends TProperties>(properties: T, description: string): TObject<T> {
-  return Type.Object(properties, { ...CLOSED, description })
-}
 
 const RetentionReply = exactly(
   {

@@ -12,6 +12,8 @@ export type {
   ExplainRequest,
   Health,
   ListenAddress,
+  NodeStatus,
 } from './options.js'
+export type { SwarmAlarm, SwarmPeer, SwarmReport } from './peers-reply.js'
 export { openTokenKeys, renewTokenKeys } from './token-keys.js'
 export { SignedTokens } from './tokens.js'

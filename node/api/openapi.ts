@@ -10,6 +10,7 @@ import {
   RouteReply,
   StreamsReply,
 } from './additions.js'
+import { PeersReply } from './peers-reply.js'
 
 /** A part of the document. */
 type Part = Readonly<Record<string, unknown>>
@@ -26,7 +27,13 @@ export function openApiDocument(version: string): Part {
     },
     servers: [{ url: '/' }],
     components: {
-      schemas: { Error: ErrorBody, Explanation: ExplainReply, Route: RouteReply, Streams: StreamsReply },
+      schemas: {
+        Error: ErrorBody,
+        Explanation: ExplainReply,
+        Peers: PeersReply,
+        Route: RouteReply,
+        Streams: StreamsReply,
+      },
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
     },
     paths: paths(),
@@ -71,6 +78,14 @@ function paths(): Part {
         summary: 'All streams: size, limits, and what the next prune would drop',
         security: LOCAL,
         responses: { 200: reference('Streams'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/peers': {
+      get: {
+        operationId: 'peers',
+        summary: 'The swarm: peers, what they lack, alarms',
+        security: LOCAL,
+        responses: { 200: reference('Peers'), ...refusals() },
       },
     },
     '/api/millrace/v1/explain': {

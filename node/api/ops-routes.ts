@@ -5,6 +5,7 @@ import type { ApiContext } from './context.js'
 import { toErrorReply } from './errors.js'
 import { parseExplainRequest, parseRouteQuestion } from './event-requests.js'
 import { sendJson, sendText, type Exchange } from './exchange.js'
+import { renderPeers } from './peers-reply.js'
 import { openApiDocument } from './openapi.js'
 import type { Routes } from './routes.js'
 
@@ -18,6 +19,9 @@ export function addOpsRoutes(routes: Routes): Routes {
     .at('/metrics', { GET: { admission: 'local', run: sendMetrics } })
     .at('/api/millrace/v1/streams', {
       GET: { admission: 'local', produces: 'application/json', run: sendStreams },
+    })
+    .at('/api/millrace/v1/peers', {
+      GET: { admission: 'local', produces: 'application/json', run: sendPeers },
     })
     .at('/api/millrace/v1/explain', {
       POST: { admission: 'local', produces: 'application/json', takesJson: true, run: explain },
@@ -45,6 +49,10 @@ async function sendMetrics({ response, common }: Exchange, { options }: ApiConte
 
 async function sendStreams({ response, common }: Exchange, { options }: ApiContext): Promise<void> {
   sendJson(response, 200, renderStreams(await options.streams()), ['cache-control', 'no-cache', ...common])
+}
+
+function sendPeers({ response, common }: Exchange, { options }: ApiContext): void {
+  sendJson(response, 200, renderPeers(options.swarm(), options.topic), ['cache-control', 'no-cache', ...common])
 }
 
 function readQuestion({ request, lease }: Exchange, { options, timers }: ApiContext): Promise<Buffer> {

@@ -2,6 +2,7 @@ import type { AppId, Clock, TagSet } from '../../core/index.js'
 import type { Retention, StreamStatus } from '../../storage/index.js'
 import type { EventService } from '../events/event-service.js'
 import type { RouteExplanation } from '../events/router.js'
+import type { PeerState, SwarmReport } from './peers-reply.js'
 import type { TokenService } from './tokens.js'
 
 /** Where the API listens on TCP. */
@@ -54,8 +55,6 @@ export interface NodeStatus {
   /** Node id → state of the link to it. */
   readonly peers: Readonly<Record<string, PeerState>>
 }
-
-export type PeerState = 'LowLatency' | 'HighLatency' | 'PartiallyWorking' | 'NotWorking'
 
 /** Whether the node does all its work; the reasons are sentences for operators. */
 export interface Health {
@@ -133,6 +132,9 @@ export interface ApiOptions {
   readonly blobs: Blobs
   readonly logger: ApiLogger
   status(): NodeStatus
+  /** `undefined` for a node that is alone. */
+  swarm(): SwarmReport | undefined
+  readonly topic: string
   health(): Health
   /** Prometheus text format 0.0.4. */
   metrics(): string | Promise<string>

@@ -17,6 +17,8 @@ export class PeerRecord {
   #owed = new Map<StreamId, number>()
   #owedSinceMs: number | undefined
   #streams = 0
+  /** Events that we held and it did not, by stream, at the last comparison. */
+  lacks: ReadonlyMap<StreamId, number> = new Map()
   /** Last comparison, µs since 1970. */
   comparedMicros: number | undefined
 
@@ -45,11 +47,12 @@ export class PeerRecord {
     this.comparedMicros = now.micros
     this.#streams = ours.size
     for (const [stream, nextOffset] of ours) if (!lags(stream)) this.#held.set(stream, nextOffset)
+    const lagging = [...ours].filter(([stream, nextOffset]) => (this.#held.get(stream) ?? 0) < nextOffset)
+    this.lacks = new Map(lagging.map(([stream, nextOffset]) => [stream, nextOffset - (this.#held.get(stream) ?? 0)]))
     for (const [stream, nextOffset] of this.#owed) {
       if ((this.#held.get(stream) ?? 0) >= nextOffset || !ours.has(stream)) this.#owed.delete(stream)
     }
     if (this.#owed.size > 0) return
-    const lagging = [...ours].filter(([stream, nextOffset]) => (this.#held.get(stream) ?? 0) < nextOffset)
     this.#owed = new Map(lagging.slice(0, MAX_STREAMS))
     this.#owedSinceMs = this.#owed.size > 0 ? now.ms : undefined
   }

@@ -1,4 +1,4 @@
-import { parseStreamId, type NodeId, type StreamId } from '../../core/index.js'
+import type { NodeId, StreamId } from '../../core/index.js'
 import { encodeHead, type ForkProof, type ReplicaStatus, type ReplicaStore } from '../../storage/index.js'
 import type { Transport, TransportEvent } from '../transport.js'
 import { encodeLive, groupItems } from '../wire.js'
@@ -20,6 +20,7 @@ import type { SwarmTime } from './swarm-time.js'
 /** Rounds after which the own heads are broadcast again though nothing has changed. */
 const FULL_ROUNDS = 30
 
+/** What a replicator works with. The transport and the store stay the caller's. */
 export interface ReplicatorOptions {
   readonly transport: Transport
   readonly store: ReplicaStore
@@ -137,17 +138,11 @@ export class Replicator implements AsyncDisposable {
   /** Connected peers. */
   peers(): readonly PeerSync[] {
     const { time } = this.#options
-    const held = this.#local.shared()
     return this.#peers.peers().flatMap((nodeId) => {
       const record = this.#peers.get(nodeId)
       if (record === undefined) return []
-      const lacks = new Map<StreamId, number>()
-      for (const { stream, nextOffset, firstOffset } of record.comparedMicros === undefined ? [] : held) {
-        const theirs = Math.max(record.heldOf(stream) ?? 0, firstOffset)
-        if (parseStreamId(stream).nodeId !== nodeId && theirs < nextOffset) lacks.set(stream, nextOffset - theirs)
-      }
       const quality = record.quality(time.monotonicMs(), this.policy.headsIntervalMs)
-      return [{ nodeId, quality, comparedMicros: record.comparedMicros, lacks }]
+      return [{ nodeId, quality, comparedMicros: record.comparedMicros, lacks: record.lacks }]
     })
   }
 

@@ -69,6 +69,8 @@ export async function serveStore(t: Test, opened?: OpenedStore): Promise<ServedS
     blobs: store.blobs,
     logger: { debug: nothing, warn: nothing, error: nothing },
     status: () => ({ uptimeMs: 1, connectedNodes: 2, peers: { [store.nodeId]: 'LowLatency' } }),
+    swarm: () => undefined,
+    topic: 'test',
     health: () => ({ ready: store.health.writable, reasons: store.health.problems }),
     metrics: () => '',
     streams: () => store.streams(),

@@ -58,6 +58,8 @@ export async function startApi(
     blobs: new MemoryBlobs(),
     logger: { debug: log('debug'), warn: log('warn'), error: log('error') },
     status: () => ({ uptimeMs: 1500.25, connectedNodes: 0, peers: {} }),
+    swarm: () => undefined,
+    topic: 'default-topic',
     health: () => ({ ready: true, reasons: [] }),
     metrics: () => '# no metrics\n',
     streams: () => Promise.resolve([]),

@@ -1,0 +1,178 @@
+import type { Clock, NodeId } from '../../core/index.js'
+import {
+  openSwarm,
+  Replicator,
+  SWARM_TIMINGS,
+  systemTime,
+  type PeerFailure,
+  type PeerSync,
+  type ReplicationCounters,
+  type Transport,
+  type TransportCounters,
+  type TransportEvent,
+} from '../../replication/index.js'
+import type { DataDirectory, Store } from '../../storage/index.js'
+import type { DaemonSettings } from '../daemon-settings.js'
+import type { SwarmAlarm, SwarmPeer, SwarmReport } from '../api/index.js'
+import { alarmsOf } from './alarms.js'
+import { policyOf } from './policy.js'
+
+export interface NodeSwarmOptions {
+  readonly settings: DaemonSettings
+  /** 32 bytes as base64. */
+  readonly networkKey: string
+  readonly directory: DataDirectory
+  readonly store: Store
+  readonly clock: Clock
+  readonly logger: SwarmLogger
+}
+
+export interface SwarmLogger {
+  info(details: object, message: string): void
+  warn(details: object, message: string): void
+  error(details: object, message: string): void
+}
+
+/** Refused connections that are remembered for the operator, and how long, µs. */
+const MAX_REFUSED = 16
+const REFUSED_MICROS = 600 * 1_000_000
+
+/** The node's part in its swarm: connections to other nodes, and the events that go over them. Made by {@link NodeSwarm.join}. */
+export class NodeSwarm implements AsyncDisposable {
+  readonly #options: NodeSwarmOptions
+  readonly #transport: Transport
+  readonly #replicator: Replicator
+  /** Who tried to connect without the right key, by address. */
+  readonly #refused = new Map<string, PeerFailure>()
+  #closed: Promise<void> | undefined
+
+  private constructor(options: NodeSwarmOptions, transport: Transport, replicator: Replicator) {
+    this.#options = options
+    this.#transport = transport
+    this.#replicator = replicator
+    transport.subscribe((event) => {
+      this.#heard(event)
+    })
+  }
+
+  /** @throws SwarmSettingError, SwarmListenError */
+  static async join(options: NodeSwarmOptions): Promise<NodeSwarm> {
+    const { settings, networkKey, directory, store, clock, logger } = options
+    const { topic, listen, announce, peers, mdns } = settings.swarm
+    const transport = await openSwarm({
+      seed: directory.identity.exportSeed(),
+      networkKey,
+      topic,
+      listen,
+      announce,
+      initialPeers: peers,
+      mdns,
+      timings: SWARM_TIMINGS,
+      clock,
+    })
+    const replicator = new Replicator({
+      transport,
+      store: store.replicas,
+      topic,
+      time: systemTime(clock),
+      policy: policyOf(settings),
+      logger,
+    })
+    return new NodeSwarm(options, transport, replicator)
+  }
+
+  /** Multiaddrs under which others reach this node. */
+  get addresses(): readonly string[] {
+    return this.#transport.addresses()
+  }
+
+  get connectedPeers(): readonly NodeId[] {
+    return this.#transport.connectedPeers()
+  }
+
+  /** Connected peers with what they lack. */
+  peers(): readonly PeerSync[] {
+    return this.#replicator.peers()
+  }
+
+  get counters(): { readonly transport: TransportCounters; readonly replication: Readonly<ReplicationCounters> } {
+    return { transport: this.#transport.counters(), replication: this.#replicator.counters }
+  }
+
+  /** Takes over what of the settings can change at run time. */
+  apply(settings: DaemonSettings): void {
+    this.#replicator.policy = policyOf(settings)
+  }
+
+  alarms(): readonly SwarmAlarm[] {
+    const { store, clock } = this.#options
+    return alarmsOf({
+      forks: this.#replicator.forks(),
+      ownAhead: store.replicas.ownAhead,
+      stuck: this.#replicator.stuck(),
+      peers: this.#transport.peers(),
+      refused: this.#refusedLately(),
+      refusedStreams: this.#replicator.refusedStreams,
+      nowMicros: clock.nowMicros(),
+    })
+  }
+
+  report(): SwarmReport {
+    const known = new Map(this.#replicator.peers().map((peer) => [peer.nodeId, peer]))
+    return {
+      topic: this.#options.settings.swarm.topic,
+      addresses: this.addresses,
+      peers: this.#transport.peers().map((status): SwarmPeer => {
+        const sync = status.nodeId === undefined ? undefined : known.get(status.nodeId)
+        return { status, sync }
+      }),
+      alarms: this.alarms(),
+    }
+  }
+
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    await this.#replicator.close()
+    await this.#transport.close()
+  }
+
+  #heard(event: TransportEvent): void {
+    const { logger } = this.#options
+    switch (event.kind) {
+      case 'connected':
+        logger.info({ peer: event.peer }, 'connected to a peer')
+        return
+      case 'gone':
+        logger.info({ peer: event.peer, reason: event.failure.message }, 'lost a peer')
+        return
+      case 'failed': {
+        const { peer, address, failure } = event
+        if (failure.reason === 'network-key' || failure.reason === 'identity') {
+          logger.warn({ peer: peer ?? null, address, reason: failure.message }, 'a connection was refused')
+          this.#noteRefused(address, failure)
+        }
+      }
+    }
+  }
+
+  #noteRefused(address: string, failure: PeerFailure): void {
+    // Everybody dials from another port each time.
+    const host = address.split('/').slice(0, 3).join('/')
+    this.#refused.delete(host)
+    this.#refused.set(host, failure)
+    const [oldest] = this.#refused.keys()
+    if (this.#refused.size > MAX_REFUSED && oldest !== undefined) this.#refused.delete(oldest)
+  }
+
+  #refusedLately(): ReadonlyMap<string, PeerFailure> {
+    const since = this.#options.clock.nowMicros() - REFUSED_MICROS
+    return new Map([...this.#refused].filter(([, { atMicros }]) => atMicros >= since))
+  }
+}

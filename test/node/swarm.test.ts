@@ -1,0 +1,106 @@
+import t, { type Test } from 'tap'
+import { Client, fetchTransport, type PeersReport } from '../../client/index.js'
+import { startDaemon, type Daemon, type DaemonSettings } from '../../node/index.js'
+import { createNetworkKey } from '../../replication/index.js'
+import { daemonSettings, silentLogger } from '../support/daemon-settings.js'
+import { until } from '../support/store.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
+
+const key = createNetworkKey()
+
+interface Node {
+  readonly daemon: Daemon
+  readonly client: Client
+  readonly settings: DaemonSettings
+}
+
+/** A daemon of the swarm; closed with the test. */
+async function openNode(t: Test, peers: readonly string[] = [], changes: Partial<DaemonSettings> = {}): Promise<Node> {
+  const defaults = daemonSettings(temporaryDirectory(t))
+  const swarm = { ...defaults.swarm, key, peers, headsIntervalMs: 300, ...changes.swarm }
+  const settings = { ...defaults, storage: { ...defaults.storage, sync: 'always' as const }, ...changes, swarm }
+  const daemon = await startDaemon({ settings, logger: silentLogger, version: '0.1.0' })
+  t.teardown(() => daemon.close())
+  const manifest = { appId: 'com.example.test', displayName: 'test', version: '1' }
+  const client = new Client(fetchTransport(daemon.addresses.api[0] ?? ''), manifest)
+  t.teardown(() => {
+    client.close()
+  })
+  return { daemon, client, settings }
+}
+
+async function events(node: Node): Promise<unknown[]> {
+  const found: unknown[] = []
+  for await (const line of node.client.query('FROM allEvents')) {
+    const value = JSON.parse(line) as { type: string; payload: unknown }
+    if (value.type === 'event') found.push(value.payload)
+  }
+  return found
+}
+
+function event(payload: unknown, tag = 'a'): string {
+  return JSON.stringify({ tags: [tag], payload })
+}
+
+async function peersOf({ client }: Node): Promise<PeersReport> {
+  return client.peers()
+}
+
+t.test('daemons with the same key answer for each other, and say so', async (t) => {
+  const first = await openNode(t)
+  const second = await openNode(t, first.daemon.addresses.swarm)
+  await until(async () => (await first.client.nodeInfo()).connectedNodes === 1)
+  await first.client.publish([event(1)])
+  await until(async () => (await events(second)).length === 1)
+  await second.client.publish([event(2)])
+  await until(async () => (await events(first)).length === 2)
+  t.same(await events(second), [1, 2])
+
+  await until(async () => {
+    const { peers } = await peersOf(first)
+    return peers[0]?.status === 'LowLatency' && peers[0].lacks === 0
+  })
+  const report = await peersOf(first)
+  t.match(report, { swarm: true, topic: 'default-topic', alarms: [], peers: [{ state: 'connected', failure: null }] })
+  t.equal(report.peers[0]?.nodeId, second.daemon.addresses.nodeId)
+  const info = (await first.client.nodeInfo()) as unknown as { swarmState: { peersStatus: object } }
+  t.same(info.swarmState.peersStatus, { [second.daemon.addresses.nodeId]: 'LowLatency' })
+  const metrics = await (await fetch(`${first.daemon.addresses.api[0] ?? ''}/metrics`)).text()
+  t.match(metrics, /^millrace_peers_connected 1$/m)
+  t.match(metrics, /^millrace_replication_applied_total [1-9]/m)
+})
+
+t.test('a node with another key is refused, and the operator is told on both sides', async (t) => {
+  const first = await openNode(t)
+  const stranger = await openNode(t, first.daemon.addresses.swarm, {
+    swarm: { ...daemonSettings('').swarm, key: createNetworkKey(), peers: first.daemon.addresses.swarm ?? [] },
+  })
+  for (const node of [first, stranger]) {
+    await until(async () => (await peersOf(node)).alarms.some(({ kind }) => kind === 'network-key'))
+    t.equal((await node.client.nodeInfo()).connectedNodes, 0)
+  }
+})
+
+t.test('a node without key is alone', async (t) => {
+  const settings = daemonSettings(temporaryDirectory(t))
+  const daemon = await startDaemon({ settings, logger: silentLogger, version: '0.1.0' })
+  t.teardown(() => daemon.close())
+  t.equal(daemon.addresses.swarm, undefined)
+  const reply = await fetch(`${daemon.addresses.api[0] ?? ''}/api/millrace/v1/peers`)
+  t.same(await reply.json(), { swarm: false, topic: 'default-topic', addresses: [], peers: [], alarms: [] })
+})
+
+t.test('a reload changes what is shared and what is wanted', async (t) => {
+  const first = await openNode(t)
+  const second = await openNode(t, first.daemon.addresses.swarm, {
+    replication: { keep: new Map(), streams: [] },
+  })
+  await until(async () => (await first.client.nodeInfo()).connectedNodes === 1)
+  await first.client.publish([event(1)])
+  await second.client.publish([event(2)])
+  await until(async () => (await events(first)).length === 2)
+  t.same(await events(second), [2], 'it wants nothing of others')
+  await second.daemon.reload({ ...second.settings, replication: { keep: new Map(), streams: undefined } })
+  await until(async () => (await events(second)).length === 2)
+  t.same(await events(second), await events(first))
+})

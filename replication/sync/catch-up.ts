@@ -232,6 +232,7 @@ export class CatchUp {
   }
 
   #coolDown(task: Task, peer: NodeId): void {
+    task.hints.delete(peer)
     task.cooldowns.set(peer, this.#options.time.monotonicMs() + COOLDOWN_MS)
   }
 
@@ -241,12 +242,11 @@ export class CatchUp {
     const nowMs = time.monotonicMs()
     const { nodeId: owner } = parseStreamId(task.stream)
     const free = transport.connectedPeers().filter((peer) => (task.cooldowns.get(peer) ?? -Infinity) <= nowMs)
-    const holders = free.filter((peer) => {
-      const held = peers.get(peer)?.heldOf(task.stream)
-      return held === undefined ? peer === owner || task.hints.has(peer) : held > from
-    })
-    const chosen =
-      holders.length > 0 ? holders : free.filter((peer) => peers.get(peer)?.heldOf(task.stream) === undefined)
+    // What a peer said at the last comparison may be old: the owner, and who passed on something newer, have more.
+    const holders = free.filter(
+      (peer) => peer === owner || task.hints.has(peer) || (peers.get(peer)?.heldOf(task.stream) ?? 0) > from,
+    )
+    const chosen = holders.length > 0 ? holders : free
     const turn = this.#turn++
     return chosen
       .map((peer, at) => ({ peer, load: this.#load.get(peer) ?? 0, place: (at + turn) % chosen.length }))

@@ -80,7 +80,7 @@ export class LiveReceiver {
     const status = local.status(head.stream)
     if (status !== undefined && head.nextOffset <= status.nextOffset) {
       counters.repeated++
-      return this.#repeated(head.stream, head.nextOffset, from) ? 'ignore' : this.#heads([head], from)
+      return this.#heads([head], from)
     }
     if (local.isOurs(head.stream) && status?.own !== false) return this.#heads([head], from)
     if (!local.admits(head.stream, head.name)) return 'ignore'
@@ -93,9 +93,10 @@ export class LiveReceiver {
     return 'accept'
   }
 
-  /** Whether the stream was that far for so long that no honest neighbour still passes it on. */
+  /** Whether the stream has been farther than that for so long that no honest neighbour still passes it on. */
   #repeated(stream: StreamId, nextOffset: number, from: NodeId): boolean {
-    if (!this.#options.replays.isOld(stream, nextOffset)) return false
+    const { local, replays } = this.#options
+    if ((local.status(stream)?.nextOffset ?? 0) <= nextOffset || !replays.isOld(stream, nextOffset + 1)) return false
     this.#options.transport.blame(from, REPLAY_POINTS, 'it repeats what has been known for long')
     return true
   }
@@ -134,8 +135,10 @@ export class LiveReceiver {
 
   async #block(bytes: Uint8Array, from: NodeId): Promise<Verdict> {
     const { local, counters } = this.#options
-    const stream = placeOfBlock(bytes)?.stream
-    if (stream === undefined) return this.#reject()
+    const place = placeOfBlock(bytes)
+    if (place === undefined) return this.#reject()
+    const { stream, from: firstOffset } = place
+    if (this.#repeated(stream, firstOffset, from)) return 'ignore'
     const status = local.status(stream)
     if (local.isOurs(stream) && status?.own !== false) return 'ignore'
     if (!local.admits(stream, status?.name ?? '')) return 'ignore'
@@ -149,6 +152,7 @@ export class LiveReceiver {
   async #heads(heads: readonly (SignedHead | undefined)[], from: NodeId): Promise<Verdict> {
     let news = false
     for (const head of heads) {
+      if (head !== undefined && this.#repeated(head.stream, head.nextOffset, from)) continue
       const outcome = head === undefined ? 'malformed' : await this.#options.intake.take(head, from)
       if (outcome === 'malformed') return this.#reject()
       if (outcome === 'news') news = true

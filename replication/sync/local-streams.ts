@@ -37,6 +37,7 @@ export class LocalStreams {
   /** Foreign streams that were let in, by node. */
   readonly #admitted = new Map<NodeId, Set<StreamId>>()
   #admittedCount = 0
+  readonly #signed = new Map<StreamId, SignedHead>()
   #refused = 0
 
   constructor(options: LocalStreamsOptions) {
@@ -129,8 +130,15 @@ export class LocalStreams {
     return this.#options.store.ownAhead
   }
 
-  signHead(stream: StreamId): Promise<SignedHead | undefined> {
-    return this.#hold(this.#options.store.signHead(stream))
+  /** The head of an own stream; signed once for as long as nothing changes, whoever asks for it how often. */
+  async signHead(stream: StreamId): Promise<SignedHead | undefined> {
+    const status = this.status(stream)
+    const known = this.#signed.get(stream)
+    const isCurrent = known?.nextOffset === status?.nextOffset && known?.firstOffset === status?.firstOffset
+    if (isCurrent && status?.frozen === undefined) return known
+    const head = await this.#hold(this.#options.store.signHead(stream))
+    if (head !== undefined) this.#signed.set(stream, head)
+    return head
   }
 
   read(stream: StreamId, from: number, maxBytes: number): Promise<ReplicaPiece | undefined> {

@@ -27,6 +27,8 @@ export interface Session {
 /** A store behind the app API, in this process, so that a test can feed it from other stores. */
 export interface ServedStore {
   readonly store: Store
+  /** What the API asks. */
+  readonly events: NodeEvents
   readonly url: string
   readonly token: string
   /** Over the WebSocket. */
@@ -88,15 +90,16 @@ export async function serveStore(t: Test, opened?: OpenedStore): Promise<ServedS
   // Comes before the store is closed.
   t.teardown(close)
   await once(socket, 'open')
-  return new Served({ store, url, token, socket, close })
+  return new Served({ store, events, url, token, socket, close })
 }
 
-interface ServedParts extends Pick<ServedStore, 'store' | 'url' | 'token' | 'close'> {
+interface ServedParts extends Pick<ServedStore, 'store' | 'events' | 'url' | 'token' | 'close'> {
   readonly socket: WebSocket
 }
 
 class Served implements ServedStore {
   readonly store: Store
+  readonly events: NodeEvents
   readonly url: string
   readonly token: string
   readonly close: () => Promise<void>
@@ -104,8 +107,9 @@ class Served implements ServedStore {
   readonly #sessions = new Map<number, { readonly take: (item: Item) => void; readonly end: () => void }>()
   #nextId = 0
 
-  constructor({ store, url, token, socket, close }: ServedParts) {
+  constructor({ store, events, url, token, socket, close }: ServedParts) {
     this.store = store
+    this.events = events
     this.url = url
     this.token = token
     this.close = close

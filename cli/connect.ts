@@ -46,6 +46,13 @@ export async function withClient<T>(
   }
 }
 
+/** Whether flags or environment say where the node is, rather than where its data are. */
+export function isNodeNamed(call: Call): boolean {
+  if (call.text('node') !== undefined || call.text('socket') !== undefined) return true
+  const isPlaced = call.text('data') !== undefined || call.text('config') !== undefined
+  return !isPlaced && (call.terminal.env['MILLRACE_NODE'] ?? '') !== ''
+}
+
 function addressOf(call: Call): NodeAddress {
   const named = call.text('node')
   const socket = call.text('socket')
@@ -53,8 +60,7 @@ function addressOf(call: Call): NodeAddress {
   if (named !== undefined) return { url: checkUrl(named) }
   if (socket !== undefined) return { socketPath: socket }
   const fromEnv = call.terminal.env['MILLRACE_NODE'] ?? ''
-  const isPlaced = call.text('data') !== undefined || call.text('config') !== undefined
-  if (fromEnv !== '' && !isPlaced) return { url: checkUrl(fromEnv) }
+  if (isNodeNamed(call)) return { url: checkUrl(fromEnv) }
   return { socketPath: settingsOf(call).settings.api.socket }
 }
 

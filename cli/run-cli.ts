@@ -3,6 +3,7 @@ import { ConfigError } from '../config/index.js'
 import { nearestWord, MillraceError } from '../core/index.js'
 import type { Command } from './command.js'
 import { config } from './commands/config.js'
+import { identity } from './commands/identity.js'
 import { offsets } from './commands/offsets.js'
 import { peers } from './commands/peers.js'
 import { publish } from './commands/publish.js'
@@ -10,7 +11,9 @@ import { query } from './commands/query.js'
 import { route } from './commands/route.js'
 import { run } from './commands/run.js'
 import { streams } from './commands/streams.js'
+import { swarm } from './commands/swarm.js'
 import { tail } from './commands/tail.js'
+import { topics } from './commands/topics.js'
 import { EXIT, exitCodeOf } from './exit-codes.js'
 import { renderHelp, renderOverview } from './help.js'
 import { parseCall } from './parse-call.js'
@@ -18,7 +21,20 @@ import { paint, write, type Terminal } from './terminal.js'
 import { UsageError } from './usage-error.js'
 import { packageVersion } from './version.js'
 
-const COMMANDS: readonly Command[] = [run, publish, query, tail, streams, offsets, route, peers, config]
+const COMMANDS: readonly Command[] = [
+  run,
+  publish,
+  query,
+  tail,
+  streams,
+  offsets,
+  route,
+  peers,
+  topics,
+  identity,
+  swarm,
+  config,
+]
 
 /** Runs one command line (without node and script). Never throws. @returns the exit code */
 export async function runCli(argv: readonly string[], terminal: Terminal): Promise<number> {

@@ -3,8 +3,9 @@ import { RequestRefusedError } from './errors.js'
 import { splitLines } from './lines.js'
 import type { PeersReport } from './peers.js'
 import type { RouteReport } from './routes.js'
+import type { IdentityInfo, TopicInfo } from './node-info.js'
 import type { StreamReport } from './streams.js'
-import type { Transport, TransportResponse } from './transport.js'
+import type { Method, Transport, TransportResponse } from './transport.js'
 
 /** Who asks. Apps below `com.example.` need no permission. */
 export interface AppManifest {
@@ -93,6 +94,26 @@ export class Client {
     return (await this.#askJson('GET', '/api/millrace/v1/peers', undefined, signal)) as PeersReport
   }
 
+  async identity(signal?: AbortSignal): Promise<IdentityInfo> {
+    return (await this.#askJson('GET', '/api/millrace/v1/identity', undefined, signal)) as IdentityInfo
+  }
+
+  /** After a restored backup: events go into new streams from now on. For operators, over the Unix socket. */
+  async beginEpoch(signal?: AbortSignal): Promise<IdentityInfo> {
+    return (await this.#askJson('POST', '/api/millrace/v1/identity/epoch', undefined, signal)) as IdentityInfo
+  }
+
+  async topics(signal?: AbortSignal): Promise<readonly TopicInfo[]> {
+    const reply = await this.#askJson('GET', '/api/millrace/v1/topics', undefined, signal)
+    return (reply as { topics: TopicInfo[] }).topics
+  }
+
+  /** Deletes all events of a topic that is not in use. For operators, over the Unix socket. */
+  async deleteTopic(name: string, signal?: AbortSignal): Promise<TopicInfo> {
+    const path = `/api/millrace/v1/topics/${encodeURIComponent(name)}`
+    return (await this.#askJson('DELETE', path, undefined, signal)) as TopicInfo
+  }
+
   /** What a query would do, found out without running it. */
   async explain(query: string, { order, signal }: QueryBounds = {}): Promise<Readonly<Record<string, unknown>>> {
     const body = JSON.stringify({ query, order })
@@ -114,7 +135,7 @@ export class Client {
     this.#transport.close()
   }
 
-  async #askJson(method: 'GET' | 'POST', path: string, body?: string, signal?: AbortSignal): Promise<unknown> {
+  async #askJson(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<unknown> {
     const response = await this.#ask(method, path, body, signal)
     return JSON.parse(await readText(response))
   }
@@ -125,7 +146,7 @@ export class Client {
   }
 
   /** Asks with the token, and once more with a new one when the node does not take the old one any more. */
-  async #ask(method: 'GET' | 'POST', path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
+  async #ask(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
     const isFirst = this.#token === undefined
     const response = await this.#send(method, path, body, signal)
     if (response.status !== 401 || isFirst) return accept(response)
@@ -134,7 +155,7 @@ export class Client {
     return accept(await this.#send(method, path, body, signal))
   }
 
-  async #send(method: 'GET' | 'POST', path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
+  async #send(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
     const headers = { authorization: `Bearer ${await this.#authorised(signal)}` }
     if (body === undefined) return this.#transport.request({ method, path, headers, signal })
     const typed = { ...headers, 'content-type': 'application/json' }

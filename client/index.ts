@@ -4,6 +4,7 @@ export { AnswerFailedError, NodeUnreachableError, RequestRefusedError } from './
 export { fetchTransport } from './fetch-transport.js'
 export { splitLineBytes } from './lines.js'
 export type { AlarmReport, PeerReport, PeersReport } from './peers.js'
+export type { IdentityInfo, TopicInfo } from './node-info.js'
 export type { RouteReport } from './routes.js'
 export type { Limits, StreamReport } from './streams.js'
-export type { Transport, TransportRequest, TransportResponse } from './transport.js'
+export type { Method, Transport, TransportRequest, TransportResponse } from './transport.js'

@@ -1,6 +1,9 @@
+/** What is done with a resource. */
+export type Method = 'GET' | 'POST' | 'DELETE'
+
 /** A request to the node, whatever carries it. */
 export interface TransportRequest {
-  readonly method: 'GET' | 'POST'
+  readonly method: Method
   /** Beginning with `/`. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>

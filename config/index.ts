@@ -14,6 +14,7 @@ export {
   type LoadRequest,
   type SettingSource,
 } from './load-settings.js'
+export { createNetworkKey } from './network-key.js'
 export { renderProblem, type Problem } from './problem.js'
 export type { RouteSetting } from './routes.js'
 export type { SyncMode } from './settings-schema.js'

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { InvalidSettingError } from './setting.js'
 import { reasonOf } from './unreadable.js'
@@ -10,6 +11,11 @@ const TEXT_LENGTH = 44
 const LONGEST_FILE = 1024
 
 const MEND = 'millrace swarm keygen prints a new one'
+
+/** A new network key, as {@link checkNetworkKey} takes it. */
+export function createNetworkKey(): string {
+  return randomBytes(KEY_LENGTH).toString('base64')
+}
 
 /** What is refused here is never repeated in the reason: it may be a key but for one character. @throws InvalidSettingError */
 export function checkNetworkKey(text: string): string {

@@ -16,11 +16,10 @@ import type { DaemonSettings, RouteSettings } from './daemon-settings.js'
 import { NodeEvents } from './events/node-events.js'
 import { Router } from './events/router.js'
 import { renderMetrics } from './metrics.js'
+import { storeOptions } from './node-store.js'
+import { operationsOf } from './operations.js'
 import { renderSwarmMetrics } from './swarm/metrics.js'
 import { NodeSwarm } from './swarm/node-swarm.js'
-
-/** Room that lets both databases be opened on a full disk: a table as big as each log, which is a write buffer and a batch more. */
-const RESERVE_BYTES = 16 * 1024 * 1024
 
 /** What the daemon writes to the log; pino fits. */
 export interface DaemonLogger extends ApiLogger {
@@ -182,14 +181,7 @@ async function openNodeStore(
   logger: DaemonLogger,
   clock: Clock,
 ): Promise<Store> {
-  const store = await openStore({
-    directory,
-    topic: settings.swarm.topic,
-    clock,
-    logger,
-    ...settings.storage,
-    reserveBytes: RESERVE_BYTES,
-  })
+  const store = await openStore(storeOptions(directory, settings, logger, clock))
   store.setRetention(settings.retention)
   return store
 }
@@ -235,6 +227,7 @@ async function openApi({ options, directory, store, events, swarm, clock, inForc
     blobs: store.blobs,
     logger,
     topic: settings.swarm.topic,
+    operations: operationsOf(directory, store, settings.swarm.topic, logger),
     status: () => ({ uptimeMs: clock.monotonicMs() - startedMs, ...peerStates(swarm) }),
     swarm: () => swarm?.report(),
     health: () => healthOf(store),

@@ -2,18 +2,20 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { MillraceError, type NodeId } from '../core/index.js'
 import { DirectoryLock } from './directory-lock.js'
-import { isDirectory, makeDirectories, readFileIfExists, syncDirectory, writeFileDurably } from './files.js'
-import { Identity, SEED_LENGTH } from './identity.js'
+import { sumOfFiles } from './disk-usage.js'
+import { isDirectory, makeDirectories, syncDirectory } from './files.js'
+import { checkFormat } from './format-file.js'
+import type { Identity } from './identity.js'
+import { loadIdentity } from './identity-file.js'
 import {
   DataDirectoryError,
   describeError,
-  StoreFormatError,
   StoreMissingError,
-  StoreWrongNodeError,
+  TopicInUseError,
+  TopicUnknownError,
 } from './store-errors.js'
-
-/** Version of everything below the data directory. */
-export const FORMAT_VERSION = 1
+import { foldersSetAside, removeSetAside, setAside } from './topic-removal.js'
+import { readTopicsFile, writeTopicsFile, type TopicsFile } from './topics-file.js'
 
 /** Encoded topics longer than this are replaced by their hash: file systems end names at 255 bytes. */
 const MAX_NAME_LENGTH = 200
@@ -25,11 +27,10 @@ export interface TopicDirectory {
   readonly onRecord: boolean
 }
 
-/** What `topics.json` holds. */
-interface TopicsFile {
-  readonly format: number
-  readonly node: NodeId
-  readonly topics: readonly string[]
+/** A topic that has a database. */
+export interface TopicUsage {
+  readonly topic: string
+  readonly bytesOnDisk: number
 }
 
 /**
@@ -39,15 +40,20 @@ interface TopicsFile {
 export class DataDirectory implements AsyncDisposable {
   readonly path: string
   readonly identity: Identity
+  /** Nodes that the data belonged to before the identity was renewed. */
+  readonly formerNodes: readonly NodeId[]
   readonly #lock: DirectoryLock
   readonly #topics: Set<string>
+  /** Topics whose store was opened. */
+  readonly #inUse = new Set<string>()
   #recording: Promise<void> = Promise.resolve()
 
-  private constructor(path: string, lock: DirectoryLock, identity: Identity, topics: Iterable<string>) {
+  private constructor(path: string, lock: DirectoryLock, identity: Identity, known: TopicsFile | undefined) {
     this.path = path
     this.#lock = lock
     this.identity = identity
-    this.#topics = new Set(topics)
+    this.formerNodes = known?.former ?? []
+    this.#topics = new Set(known?.topics)
   }
 
   /**
@@ -74,18 +80,25 @@ export class DataDirectory implements AsyncDisposable {
     }
   }
 
+  /**
+   * As {@link DataDirectory.open}, for a directory that a node has been run in; creates none.
+   *
+   * @throws as {@link DataDirectory.open}
+   */
+  static async openExisting(path: string): Promise<DataDirectory> {
+    if (!(await isDirectory(join(path, 'topics')))) {
+      throw new DataDirectoryError(`no node has been run with the data directory ${path}`)
+    }
+    return DataDirectory.open(path)
+  }
+
   static async #load(path: string, lock: DirectoryLock): Promise<DataDirectory> {
     await checkFormat(path)
-    const known = await readTopics(path)
-    const identity = await loadIdentity(path, known)
-    if (known !== undefined && known.node !== identity.nodeId) {
-      throw new StoreWrongNodeError(
-        `${join(path, 'topics.json')} belongs to node ${known.node}, but ${join(path, 'identity.key')} is that of ` +
-          `${identity.nodeId}; put back the identity.key that the data were written with, or use an empty directory`,
-      )
-    }
-    const directory = new DataDirectory(path, lock, identity, known?.topics ?? [])
+    const known = await readTopicsFile(path)
+    const identity = await loadIdentity(path, known?.node)
+    const directory = new DataDirectory(path, lock, identity, known)
     if (known === undefined) await directory.#writeTopics()
+    await directory.#endRemovals()
     return directory
   }
 
@@ -100,7 +113,8 @@ export class DataDirectory implements AsyncDisposable {
 
   /** @throws StoreMissingError when the topic is on record and its folder is gone */
   async topicDirectory(topic: string): Promise<TopicDirectory> {
-    const path = join(this.path, 'topics', encodeTopic(topic))
+    const path = join(this.#topicsPath, encodeTopic(topic))
+    this.#inUse.add(topic)
     const onRecord = this.#topics.has(topic)
     if (onRecord && !(await isDirectory(path))) {
       throw new StoreMissingError(
@@ -110,25 +124,74 @@ export class DataDirectory implements AsyncDisposable {
     }
     if (!onRecord) {
       await makeDirectories(path)
-      await syncDirectory(join(this.path, 'topics'))
+      await syncDirectory(this.#topicsPath)
     }
     return { path, onRecord }
   }
 
   /** Remembers durably that the topic has a database from now on. */
   recordTopic(topic: string): Promise<void> {
-    const recorded = this.#recording.then(async () => {
+    return this.#inTurn(async () => {
       if (this.#topics.has(topic)) return
       this.#topics.add(topic)
       await this.#writeTopics()
     })
-    this.#recording = recorded.catch(() => undefined)
-    return recorded
   }
 
-  async #writeTopics(): Promise<void> {
-    const content: TopicsFile = { format: FORMAT_VERSION, node: this.nodeId, topics: [...this.#topics] }
-    await writeFileDurably(join(this.path, 'topics.json'), `${JSON.stringify(content, null, 2)}\n`)
+  /** Topics that have a database, and what they take. */
+  listTopics(): Promise<readonly TopicUsage[]> {
+    return Promise.all([...this.#topics].sort().map((topic) => this.#usageOf(topic)))
+  }
+
+  /**
+   * Deletes all that there is of a topic, for good. A crash leaves the topic as it was, or it is deleted at the next start.
+   *
+   * @returns what it took
+   * @throws TopicUnknownError, TopicInUseError when its store was opened
+   */
+  deleteTopic(topic: string): Promise<TopicUsage> {
+    return this.#inTurn(async () => {
+      if (!this.#topics.has(topic)) throw new TopicUnknownError(topic)
+      if (this.#inUse.has(topic)) throw new TopicInUseError(topic)
+      const usage = await this.#usageOf(topic)
+      const folder = encodeTopic(topic)
+      await setAside(this.#topicsPath, folder)
+      await this.#endRemoval(folder)
+      return usage
+    })
+  }
+
+  async #usageOf(topic: string): Promise<TopicUsage> {
+    const path = join(this.#topicsPath, encodeTopic(topic))
+    return { topic, bytesOnDisk: (await isDirectory(path)) ? await sumOfFiles(path) : 0 }
+  }
+
+  async #endRemovals(): Promise<void> {
+    for (const folder of await foldersSetAside(this.#topicsPath)) await this.#endRemoval(folder)
+  }
+
+  async #endRemoval(folder: string): Promise<void> {
+    const topic = [...this.#topics].find((each) => encodeTopic(each) === folder)
+    const isBackAgain = await isDirectory(join(this.#topicsPath, folder))
+    if (topic !== undefined && !isBackAgain) {
+      this.#topics.delete(topic)
+      await this.#writeTopics()
+    }
+    await removeSetAside(this.#topicsPath, folder)
+  }
+
+  get #topicsPath(): string {
+    return join(this.path, 'topics')
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#recording.then(work)
+    this.#recording = done.then(ignore, ignore)
+    return done
+  }
+
+  #writeTopics(): Promise<void> {
+    return writeTopicsFile(this.path, { node: this.nodeId, former: this.formerNodes, topics: [...this.#topics] })
   }
 
   /** Gives the lock back. Stores in this directory must be closed before. Idempotent. */
@@ -162,65 +225,6 @@ function hasLoneSurrogate(text: string): boolean {
   return /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text)
 }
 
-async function checkFormat(path: string): Promise<void> {
-  const file = join(path, 'format')
-  const content = await readFileIfExists(file)
-  if (content === undefined) return writeFileDurably(file, `${String(FORMAT_VERSION)}\n`)
-  const text = content.toString().trim()
-  if (!/^[1-9][0-9]{0,8}$/.test(text)) {
-    throw new DataDirectoryError(
-      `${file} is damaged: it should hold a version number, such as ${String(FORMAT_VERSION)}`,
-    )
-  }
-  if (Number(text) > FORMAT_VERSION) throw new StoreFormatError(path, text, FORMAT_VERSION)
-}
-
-async function readTopics(path: string): Promise<TopicsFile | undefined> {
-  const file = join(path, 'topics.json')
-  const content = await readFileIfExists(file)
-  if (content === undefined) return undefined
-  const value = parseTopics(content.toString())
-  if (value === undefined) {
-    throw new DataDirectoryError(
-      `${file} is damaged; put it back from a backup: it lists which topics under ${join(path, 'topics')} must be there`,
-    )
-  }
-  if (value.format > FORMAT_VERSION) throw new StoreFormatError(file, String(value.format), FORMAT_VERSION)
-  return value
-}
-
-function parseTopics(text: string): TopicsFile | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  const { format, node, topics } = (value ?? {}) as Partial<Record<keyof TopicsFile, unknown>>
-  if (typeof format !== 'number' || typeof node !== 'string' || !isTextList(topics)) return undefined
-  return { format, node, topics }
-}
-
-function isTextList(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string')
-}
-
-async function loadIdentity(path: string, known: TopicsFile | undefined): Promise<Identity> {
-  const file = join(path, 'identity.key')
-  const content = await readFileIfExists(file)
-  if (content !== undefined) {
-    const seed = Buffer.from(content.toString().trim(), 'hex')
-    if (seed.length !== SEED_LENGTH || content.toString().trim() !== seed.toString('hex')) {
-      throw new DataDirectoryError(`${file} is damaged: it should hold 64 hex digits; put it back from a backup`)
-    }
-    return Identity.fromSeed(seed)
-  }
-  if (known !== undefined) {
-    throw new StoreWrongNodeError(
-      `${file} is missing, but there are data of node ${known.node}; put the file back, or use an empty directory`,
-    )
-  }
-  const seed = Identity.createSeed()
-  await writeFileDurably(file, `${seed.toString('hex')}\n`)
-  return Identity.fromSeed(seed)
+function ignore(): void {
+  // Whoever waits for it has the error.
 }

@@ -38,7 +38,8 @@ export class DiskUsage {
   }
 }
 
-async function sumOfFiles(directory: string): Promise<number> {
+/** Bytes of all files below a directory. */
+export async function sumOfFiles(directory: string): Promise<number> {
   let sum = 0
   for (const entry of await readdir(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name)

@@ -137,6 +137,7 @@ export function forkName(stream: StreamId): string {
 }
 
 const ADVICE =
-  'nothing more is taken of it; its key was copied, or it goes on from an older backup: it needs a new identity or a new epoch'
+  'nothing more is taken of it; its key was copied, or it goes on from an older backup: it needs a new identity or a new epoch (there: millrace identity renew, or epoch)'
 const ADVICE_OWN =
-  'give all but one of the nodes with this key a new identity, or begin a new epoch when this one was restored from a backup'
+  'give all but one of the nodes with this key a new identity (millrace identity renew), or begin a new epoch when this one ' +
+  'was restored from a backup (millrace identity epoch)'

@@ -3,7 +3,7 @@ export type { BlockSeal } from './block-seal.js'
 export { placeOfBlock } from './block-transfer.js'
 export { decodeRun, encodeRun, headOfRun, verifyRun, VerifiedRun, type CommitRun } from './commit-run.js'
 export { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
-export { DataDirectory, encodeTopic, type TopicDirectory } from './data-directory.js'
+export { DataDirectory, encodeTopic, type TopicDirectory, type TopicUsage } from './data-directory.js'
 export type {
   AppendEvent,
   AppendRequest,
@@ -17,6 +17,7 @@ export type {
   StreamStatus,
 } from './event-store.js'
 export type { ForkProof, SignedStatement } from './fork-proof.js'
+export { renewIdentity, type RenewedIdentity } from './identity-renewal.js'
 export { Identity, verifySignature } from './identity.js'
 export type { ApplyOutcome, HeadOutcome, Malformed } from './replica-outcome.js'
 export type { ReplicaPiece } from './replica-source.js'
@@ -36,7 +37,10 @@ export {
   StoreMissingError,
   StoreReadOnlyError,
   StoreWrongNodeError,
+  TopicInUseError,
+  TopicUnknownError,
 } from './store-errors.js'
+export { readEpoch } from './store-opening.js'
 export type { StoreLogger, StoreOptions, SyncMode } from './store-options.js'
 export { MAX_PAYLOAD_BYTES } from './lines.js'
 export { openStore, Store } from './store.js'

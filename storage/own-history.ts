@@ -12,7 +12,8 @@ import { decodeStoredHead, encodeStoredHead } from './stored-head.js'
 import { StreamState } from './stream-state.js'
 import { EPOCH_SIZE, type StreamTable } from './stream-table.js'
 
-const EPOCH = 'epoch'
+/** Name of the single value that holds it. */
+export const EPOCH = 'epoch'
 const PROBLEM = 'own-ahead'
 
 /** Heads read at once. */
@@ -98,7 +99,7 @@ export class OwnHistory {
     logger.error({ stream, nextOffset }, 'others hold more of an own stream than this node does')
     const text =
       `others hold events of this node up to offset ${String(nextOffset - 1)} of stream ${stream}, which it has lost: ` +
-      'its data are those of an older backup; nothing is published until a new epoch is begun, which keeps what others hold'
+      'its data are those of an older backup; nothing is published until a new epoch is begun, which keeps what others hold: millrace identity epoch'
     health.refusePublishing(PROBLEM, text, (message) => new StoreReadOnlyError(message))
   }
 

@@ -6,7 +6,7 @@ import type { BlockSeal } from './block-seal.js'
 import { decodeTransfer, faultOfSignature, verifyTransfer, type VerifiedBlock } from './block-transfer.js'
 import { ChainLookup } from './chain-lookup.js'
 import type { VerifiedRun } from './commit-run.js'
-import type { Database } from './database.js'
+import type { Database, WriteStep } from './database.js'
 import { endOf } from './foreign-parts.js'
 import type { ForkProof, SignedStatement } from './fork-proof.js'
 import { ForkWatch } from './fork-watch.js'
@@ -21,6 +21,7 @@ import type { Retention } from './retention.js'
 import type { Sealer } from './sealer.js'
 import { faultOfHead, type SignedHead } from './signed-head.js'
 import type { StoreLogger } from './store-options.js'
+import { encodeStoredHead } from './stored-head.js'
 import type { StreamNames } from './stream-names.js'
 import { StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
@@ -324,6 +325,30 @@ export class ReplicaStore {
     const epoch = await this.#history.beginEpoch()
     for (const head of ahead) this.#announce(head)
     return epoch
+  }
+
+  /**
+   * Makes own streams ready to be those of another node, before the identity is renewed: complete blocks are sealed, and
+   * a signed head of each is kept, so that their names are known and others can be given all of them.
+   *
+   * @throws what keeps the store from being written
+   */
+  async handOver(): Promise<void> {
+    const { check, health, streams, upkeep, sync, meta } = this.#options
+    check()
+    const refusal = health.refusal()
+    if (refusal !== undefined) throw refusal
+    const own = [...streams.born()].filter((state) => streams.isOwn(state))
+    await upkeep.exclusively(async () => {
+      for (const state of own) await upkeep.sealNow(state)
+    })
+    await sync(true)
+    const heads = await Promise.all(own.map(({ stream }) => this.#source.signHead(stream)))
+    const steps = heads.flatMap((head, at): WriteStep[] => {
+      const key = head === undefined ? undefined : own[at]?.keys.at('head', head.blockOffset)
+      return head === undefined || key === undefined ? [] : [{ type: 'put', key, value: encodeStoredHead(head) }]
+    })
+    await meta.write(steps, true)
   }
 
   #stateFor(stream: StreamId, from: number, head: SignedHead | undefined): StreamState | undefined {

@@ -34,6 +34,24 @@ export class StoreMissingError extends MillraceError {
   readonly code = 'ERR_STORE_MISSING'
 }
 
+/** No topic of that name has a database here. */
+export class TopicUnknownError extends MillraceError {
+  readonly code = 'ERR_TOPIC_UNKNOWN'
+
+  constructor(topic: string) {
+    super(`there is no topic '${topic}' here`)
+  }
+}
+
+/** The topic is the one that the node works with. */
+export class TopicInUseError extends MillraceError {
+  readonly code = 'ERR_TOPIC_IN_USE'
+
+  constructor(topic: string) {
+    super(`the topic '${topic}' is in use: name another one in swarm.topic and restart the node before deleting it`)
+  }
+}
+
 /** The data belong to another node's identity. */
 export class StoreWrongNodeError extends MillraceError {
   readonly code = 'ERR_STORE_WRONG_NODE'

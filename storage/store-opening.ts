@@ -1,7 +1,10 @@
 import { join } from 'node:path'
-import { Database, type DatabaseTuning } from './database.js'
-import { FORMAT_VERSION, type TopicDirectory } from './data-directory.js'
+import type { NodeId } from '../core/index.js'
+import { Database, type DatabaseTuning, type WriteStep } from './database.js'
+import type { DataDirectory, TopicDirectory } from './data-directory.js'
+import { FORMAT_VERSION } from './format-file.js'
 import { singleKey } from './keys.js'
+import { EPOCH, loadEpoch } from './own-history.js'
 import { decodeSingle, encodeSingle } from './single-value.js'
 import { StoreFormatError, StoreMissingError, StoreWrongNodeError } from './store-errors.js'
 import type { StoreOptions } from './store-options.js'
@@ -42,7 +45,7 @@ export async function openDatabases(
   if (onRecord) for (const database of [metaPath, blocksPath]) await mustExist(database, topic)
   const meta = await Database.open(metaPath, META_TUNING, 'all', !onRecord)
   try {
-    await checkOwner(meta, directory.nodeId, topic, metaPath)
+    await checkOwner(meta, directory, topic, metaPath)
     const blocks = await Database.open(blocksPath, BLOCKS_TUNING, 'when-read', !onRecord)
     try {
       if (!onRecord) await directory.recordTopic(topic)
@@ -66,7 +69,12 @@ async function mustExist(path: string, topic: string): Promise<void> {
 }
 
 /** The database says itself whose it is, in case it was copied from elsewhere. */
-async function checkOwner(meta: Database, node: string, topic: string, path: string): Promise<void> {
+async function checkOwner(
+  meta: Database,
+  { nodeId: node, formerNodes }: DataDirectory,
+  topic: string,
+  path: string,
+): Promise<void> {
   const value = await meta.get(singleKey(OWNER))
   if (value === undefined) {
     const [first] = await meta.keys({ limit: 1 })
@@ -75,15 +83,36 @@ async function checkOwner(meta: Database, node: string, topic: string, path: str
         `the database ${path} has lost records, among them whose it is; restore it from a backup`,
       )
     }
-    const owner = encodeSingle(OWNER, { format: FORMAT_VERSION, node, topic })
-    await meta.write([{ type: 'put', key: singleKey(OWNER), value: owner }], true)
+    await meta.write([ownedBy(node, topic)], true)
     return
   }
   const owner = decodeSingle(OWNER, value) as { readonly format: number; readonly node: string; readonly topic: string }
   if (owner.format > FORMAT_VERSION) throw new StoreFormatError(path, String(owner.format), FORMAT_VERSION)
+  if (owner.topic === topic && formerNodes.includes(owner.node)) {
+    // The epochs were those of the former node.
+    await meta.write([ownedBy(node, topic), { type: 'del', key: singleKey(EPOCH) }], true)
+    return
+  }
   if (owner.node !== node || owner.topic !== topic) {
     throw new StoreWrongNodeError(
       `the database ${path} belongs to node ${owner.node} and topic '${owner.topic}', not to node ${node} and topic '${topic}'`,
     )
+  }
+}
+
+function ownedBy(node: NodeId, topic: string): WriteStep {
+  return { type: 'put', key: singleKey(OWNER), value: encodeSingle(OWNER, { format: FORMAT_VERSION, node, topic }) }
+}
+
+/** The epoch of a topic whose store is not open. */
+export async function readEpoch(directory: DataDirectory, topic: string): Promise<number> {
+  if (!directory.topics.includes(topic)) return 0
+  const { path } = await directory.topicDirectory(topic)
+  await mustExist(join(path, 'meta'), topic)
+  const meta = await Database.open(join(path, 'meta'), META_TUNING, 'when-read', false)
+  try {
+    return await loadEpoch(meta)
+  } finally {
+    await meta.close()
   }
 }

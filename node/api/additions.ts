@@ -1,5 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { Retention, StreamStatus } from '../../storage/index.js'
+import type { TopicReport } from '../node-reports.js'
 import type { ExplainedRoute, RouteQuestion } from './options.js'
 import { exactly, integer, orNull } from './reply-schemas.js'
 
@@ -49,6 +50,28 @@ const StreamReply = exactly(
 )
 
 export const StreamsReply = exactly({ streams: Type.Array(StreamReply) }, 'All streams of the node')
+
+const TopicReply = exactly(
+  {
+    name: Type.String({ description: 'The topic' }),
+    bytesOnDisk: integer('Bytes of all its files'),
+    active: Type.Boolean({ description: 'Whether it is the one that the node works with' }),
+  },
+  'One topic',
+)
+
+export const TopicsReply = exactly({ topics: Type.Array(TopicReply) }, 'All topics that have a store')
+
+export const DeletedTopicReply = exactly(TopicReply.properties, 'The topic as it was')
+
+export const IdentityReply = exactly(
+  {
+    nodeId: Type.String({ description: 'Node id' }),
+    peerId: Type.String({ description: 'The same as libp2p writes it' }),
+    epoch: integer('How often the node has gone on from an older backup'),
+  },
+  'Who the node is',
+)
 
 export const RouteBody = Type.Object(
   {
@@ -182,6 +205,11 @@ type StreamReplyBody = Static<typeof StreamReply>
 /** `{"streams":[…]}`; what is unlimited or unknown is `null`. */
 export function renderStreams(streams: readonly StreamStatus[]): string {
   const reply: Static<typeof StreamsReply> = { streams: streams.map(toStreamReply) }
+  return JSON.stringify(reply)
+}
+
+export function renderTopics(topics: readonly TopicReport[]): string {
+  const reply: Static<typeof TopicsReply> = { topics: [...topics] }
   return JSON.stringify(reply)
 }
 

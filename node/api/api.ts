@@ -10,6 +10,7 @@ import { Http2Sessions } from './http2.js'
 import { listenOnPath, listenOnTcp, newServer } from './listener.js'
 import { MemoryBudget } from './memory-budget.js'
 import { addNodeRoutes } from './node-routes.js'
+import { addOperatorRoutes } from './operator-routes.js'
 import { addOpsRoutes } from './ops-routes.js'
 import { DEFAULT_TIMERS, type AccessRules, type ApiOptions } from './options.js'
 import { Routes } from './routes.js'
@@ -48,7 +49,10 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     access: options.access,
     guard: new AccessGuard(options.access),
   }
-  const http = new HttpHandler(context, addOpsRoutes(addBlobRoutes(addNodeRoutes(addEventRoutes(new Routes())))))
+  const http = new HttpHandler(
+    context,
+    addOperatorRoutes(addOpsRoutes(addBlobRoutes(addNodeRoutes(addEventRoutes(new Routes()))))),
+  )
   const sockets = new SocketUpgrade(context, http)
   const sessions = { tcp: new Http2Sessions(http, 'tcp'), unix: new Http2Sessions(http, 'unix') }
   const api = new ListeningApi(context, closing, sockets, [sessions.tcp, sessions.unix])

@@ -71,6 +71,8 @@ export const WIRE_FORMS: Readonly<Record<ErrorCode, WireForm>> = {
   ERR_STORE_IO: UNABLE,
   ERR_STORE_READ_ONLY: UNABLE,
   ERR_STORE_WRONG_NODE: INTERNAL,
+  ERR_TOPIC_UNKNOWN: own(404, 'ERR_TOPIC_UNKNOWN'),
+  ERR_TOPIC_IN_USE: own(409, 'ERR_TOPIC_IN_USE'),
   ERR_DATA_DIRECTORY: INTERNAL,
   ERR_EVENT_TOO_LARGE: { status: 413, code: 'ERR_PAYLOAD_TOO_LARGE', socket: 'service' },
   ERR_BOUNDS_OUT_OF_RANGE: { ...SHAPE, socket: 'bare' },

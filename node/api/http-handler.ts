@@ -107,7 +107,10 @@ export class HttpHandler {
   ): TokenHolder | undefined {
     const { tokens } = this.#context.options
     if (admission === 'none') return undefined
-    const mayDoWithout = admission === 'local' && isLocal(socket, transport)
+    if (admission === 'operator' && transport !== 'unix') {
+      throw new ApiError('ERR_FORBIDDEN', 'This is for operators: ask over the Unix socket of the node.')
+    }
+    const mayDoWithout = admission === 'operator' || (admission === 'local' && isLocal(socket, transport))
     if (mayDoWithout && !carriesToken(query, headers.authorization)) return undefined
     return authorise(tokens, query, headers.authorization)
   }

@@ -13,6 +13,7 @@ export type {
   Health,
   ListenAddress,
   NodeStatus,
+  Operations,
 } from './options.js'
 export type { SwarmAlarm, SwarmPeer, SwarmReport } from './peers-reply.js'
 export { openTokenKeys, renewTokenKeys } from './token-keys.js'

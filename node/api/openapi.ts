@@ -1,14 +1,17 @@
 import type { TSchema } from '@sinclair/typebox'
 import {
+  DeletedTopicReply,
   ErrorBody,
   ExplainBody,
   ExplainReply,
   HealthReply,
+  IdentityReply,
   QueryErrorBody,
   ReadyReply,
   RouteBody,
   RouteReply,
   StreamsReply,
+  TopicsReply,
 } from './additions.js'
 import { PeersReply } from './peers-reply.js'
 
@@ -42,6 +45,9 @@ export function openApiDocument(version: string): Part {
 
 /** Without a token on the same machine, with one from elsewhere. */
 const LOCAL = [{}, { token: [] }]
+
+/** Over the Unix socket only, where the mode of the file decides. */
+const OPERATOR = [{}]
 
 function paths(): Part {
   return {
@@ -86,6 +92,52 @@ function paths(): Part {
         summary: 'The swarm: peers, what they lack, alarms',
         security: LOCAL,
         responses: { 200: reference('Peers'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/topics': {
+      get: {
+        operationId: 'topics',
+        summary: 'All topics that have a store, and what they take',
+        security: LOCAL,
+        responses: { 200: json(TopicsReply), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/topics/{name}': {
+      delete: {
+        operationId: 'deleteTopic',
+        summary: 'Deletes all events of a topic that is not in use; for operators',
+        security: OPERATOR,
+        parameters: [
+          {
+            name: 'name',
+            in: 'path',
+            required: true,
+            description: 'The topic, percent-encoded, slashes too',
+            schema: { type: 'string' },
+          },
+        ],
+        responses: {
+          200: json(DeletedTopicReply),
+          404: reference('Error'),
+          409: reference('Error'),
+          ...refusals(),
+        },
+      },
+    },
+    '/api/millrace/v1/identity': {
+      get: {
+        operationId: 'identity',
+        summary: 'Who the node is',
+        security: LOCAL,
+        responses: { 200: json(IdentityReply), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/identity/epoch': {
+      post: {
+        operationId: 'beginEpoch',
+        summary: 'Has events go into new streams from now on, after a restored backup; for operators',
+        security: OPERATOR,
+        responses: { 200: json(IdentityReply), 503: reference('Error'), ...refusals() },
       },
     },
     '/api/millrace/v1/explain': {

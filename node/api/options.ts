@@ -3,6 +3,7 @@ import type { Retention, StreamStatus } from '../../storage/index.js'
 import type { EventService } from '../events/event-service.js'
 import type { RouteExplanation } from '../events/router.js'
 import type { PeerState, SwarmReport } from './peers-reply.js'
+import type { IdentityReport, TopicReport } from '../node-reports.js'
 import type { TokenService } from './tokens.js'
 
 /** Where the API listens on TCP. */
@@ -108,6 +109,16 @@ export interface ExplainedRoute extends RouteExplanation {
   readonly retention: Retention | undefined
 }
 
+/** What operators may see and do. */
+export interface Operations {
+  identity(): IdentityReport
+  /** After a restored backup: events go into new streams from now on. */
+  beginEpoch(): Promise<IdentityReport>
+  topics(): Promise<readonly TopicReport[]>
+  /** @throws ERR_TOPIC_UNKNOWN, ERR_TOPIC_IN_USE */
+  deleteTopic(name: string): Promise<TopicReport>
+}
+
 /** What the API writes to the log; pino fits. */
 export interface ApiLogger {
   debug(details: object, message: string): void
@@ -131,6 +142,7 @@ export interface ApiOptions {
   readonly events: EventService
   readonly blobs: Blobs
   readonly logger: ApiLogger
+  readonly operations: Operations
   status(): NodeStatus
   /** `undefined` for a node that is alone. */
   swarm(): SwarmReport | undefined

@@ -4,9 +4,9 @@ import type { Produced } from './negotiate.js'
 
 /**
  * `none`: everybody. `app`: only with a token. `local`: everybody on this machine, elsewhere with a token; a token that is
- * given must be good.
+ * given must be good. `operator`: as `local`, but only over the Unix socket, whose mode decides.
  */
-export type Admission = 'none' | 'app' | 'local'
+export type Admission = 'none' | 'app' | 'local' | 'operator'
 
 /** What can be done with a resource by one method. */
 export interface Action {

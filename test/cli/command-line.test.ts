@@ -34,7 +34,20 @@ async function millrace(argv: readonly string[], input = '', env: Record<string,
   return { code, ...texts }
 }
 
-const NAMES = ['run', 'publish', 'query', 'tail', 'streams', 'offsets', 'route', 'config']
+const NAMES = [
+  'run',
+  'publish',
+  'query',
+  'tail',
+  'streams',
+  'offsets',
+  'route',
+  'peers',
+  'topics',
+  'identity',
+  'swarm',
+  'config',
+]
 
 t.test('help and version are to be had in every way', async (t) => {
   for (const argv of [['--help'], ['-h'], ['help']]) {

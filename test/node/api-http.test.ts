@@ -693,7 +693,18 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
     t.match(await route(body), { code: 'ERR_BAD_REQUEST', message: /^Invalid request\. / }, body)
   }
   await check('GET', '/ready', { headers: { authorization: 'Basic x' } })
-  t.equal(api.paths.length, 7, 'every path is checked here')
+  const socket = { socketPath: node.api.socket }
+  t.same(await check('GET', '/api/millrace/v1/topics'), { topics: [{ name: 'a', bytesOnDisk: 1, active: true }] })
+  t.match(await check('DELETE', '/api/millrace/v1/topics/b%2Fc', socket), { name: 'b/c' })
+  t.match(await check('DELETE', '/api/millrace/v1/topics/b'), { code: 'ERR_FORBIDDEN', message: /Unix socket/ })
+  t.match(await check('GET', '/api/millrace/v1/identity'), { nodeId: node.nodeId, epoch: 0 })
+  t.match(await check('POST', '/api/millrace/v1/identity/epoch', socket), { epoch: 1 })
+  const headers = { authorization: `Bearer ${node.token}` }
+  t.match(await check('POST', '/api/millrace/v1/identity/epoch', { headers }), { code: 'ERR_FORBIDDEN' })
+  t.equal((await ask(node.url, '/api/millrace/v1/topics/%zz', { method: 'DELETE', ...socket })).status, 400)
+  t.equal((await ask(node.url, '/api/millrace/v1/topics/b')).status, 405)
+  t.match(await check('GET', '/api/millrace/v1/peers'), { peers: [] })
+  t.equal(api.paths.length, 12, 'every path is checked here')
 })
 
 t.test('the Unix socket serves the same API, with a mode of its own', async (t) => {

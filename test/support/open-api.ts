@@ -38,7 +38,8 @@ export class OpenApi {
   async check(method: string, path: string, options: AskOptions = {}): Promise<unknown> {
     const { status, headers, text } = await ask(this.#url, path, { method, ...options })
     const type = (headers['content-type'] ?? '').split(';')[0] ?? ''
-    const schema = this.#paths[path]?.[method.toLowerCase()]?.responses[String(status)]?.content[type]?.schema
+    const described = this.#paths[path] ?? this.#paths[path.replace(/[^/]+$/, '{name}')]
+    const schema = described?.[method.toLowerCase()]?.responses[String(status)]?.content[type]?.schema
     if (schema === undefined) throw new Error(`${method} ${path}: ${String(status)} ${type} is not described`)
     const body: unknown = type === 'application/json' ? JSON.parse(text) : text
     const validate = this.#ajv.compile({ ...schema, components: this.#components })

@@ -11,6 +11,7 @@ import { ask, type Reply } from './ask.js'
 import { Collector } from './collector.js'
 import { openReplica } from './replica.js'
 import type { OpenedStore } from './store.js'
+import { operationsFor } from './operations.js'
 import { temporaryDirectory } from './temporary-directory.js'
 
 /** An item of an answer, as apps see it. */
@@ -70,6 +71,7 @@ export async function serveStore(t: Test, opened?: OpenedStore): Promise<ServedS
     events,
     blobs: store.blobs,
     logger: { debug: nothing, warn: nothing, error: nothing },
+    operations: operationsFor(store.nodeId),
     status: () => ({ uptimeMs: 1, connectedNodes: 2, peers: { [store.nodeId]: 'LowLatency' } }),
     swarm: () => undefined,
     topic: 'test',

@@ -3,6 +3,7 @@ import { encodeBase64, systemClock } from '../../../core/index.js'
 import { createApi, SignedTokens, type Api, type ApiOptions } from '../../../node/api/index.js'
 import { MemoryBlobs } from './memory-blobs.js'
 import { MemoryEvents } from './memory-events.js'
+import { operationsFor } from '../../support/operations.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 export interface ApiNode {
@@ -57,6 +58,7 @@ export async function startApi(
     events,
     blobs: new MemoryBlobs(),
     logger: { debug: log('debug'), warn: log('warn'), error: log('error') },
+    operations: operationsFor(nodeId),
     status: () => ({ uptimeMs: 1500.25, connectedNodes: 0, peers: {} }),
     swarm: () => undefined,
     topic: 'default-topic',

@@ -1,0 +1,46 @@
+import { renderTopics } from './additions.js'
+import type { ApiContext } from './context.js'
+import { ApiError } from './errors.js'
+import { sendJson, type Exchange } from './exchange.js'
+import type { Routes } from './routes.js'
+
+const TOPICS = '/api/millrace/v1/topics'
+const IDENTITY = '/api/millrace/v1/identity'
+
+/** Who the node is, and which topics it has; what changes that is for operators alone. */
+export function addOperatorRoutes(routes: Routes): Routes {
+  return routes
+    .below(TOPICS, { DELETE: { admission: 'operator', produces: 'application/json', run: deleteTopic } })
+    .at(TOPICS, { GET: { admission: 'local', produces: 'application/json', run: sendTopics } })
+    .at(IDENTITY, { GET: { admission: 'local', produces: 'application/json', run: sendIdentity } })
+    .at(`${IDENTITY}/epoch`, { POST: { admission: 'operator', produces: 'application/json', run: beginEpoch } })
+}
+
+async function sendTopics({ response, common }: Exchange, { options }: ApiContext): Promise<void> {
+  const topics = await options.operations.topics()
+  sendJson(response, 200, renderTopics(topics), ['cache-control', 'no-cache', ...common])
+}
+
+async function deleteTopic({ response, common, path }: Exchange, { options }: ApiContext): Promise<void> {
+  const deleted = await options.operations.deleteTopic(decodeName(path.slice(TOPICS.length + 1)))
+  sendJson(response, 200, JSON.stringify(deleted), common)
+}
+
+/** A topic with a slash comes as one segment. */
+function decodeName(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch (error) {
+    throw new ApiError('ERR_BAD_REQUEST', 'The name of the topic is not percent-encoded.', { cause: error })
+  }
+}
+
+function sendIdentity({ response, common }: Exchange, { options }: ApiContext): void {
+  const identity = options.operations.identity()
+  sendJson(response, 200, JSON.stringify(identity), ['cache-control', 'no-cache', ...common])
+}
+
+async function beginEpoch({ request, response, common }: Exchange, { options }: ApiContext): Promise<void> {
+  request.resume()
+  sendJson(response, 200, JSON.stringify(await options.operations.beginEpoch()), common)
+}

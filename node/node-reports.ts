@@ -1,0 +1,27 @@
+import { peerIdOfNode } from '../core/index.js'
+import type { TopicUsage } from '../storage/index.js'
+
+/** Who a node is. */
+export interface IdentityReport {
+  readonly nodeId: string
+  /** The same as libp2p writes it: `12D3KooW…`. */
+  readonly peerId: string
+  /** How often the node has gone on from an older backup. */
+  readonly epoch: number
+}
+
+/** A topic that has a store. */
+export interface TopicReport {
+  readonly name: string
+  readonly bytesOnDisk: number
+  /** Whether it is the one that the node works with. */
+  readonly active: boolean
+}
+
+export function reportIdentity(nodeId: string, epoch: number): IdentityReport {
+  return { nodeId, peerId: peerIdOfNode(nodeId) ?? '', epoch }
+}
+
+export function reportTopic({ topic, bytesOnDisk }: TopicUsage, active: string): TopicReport {
+  return { name: topic, bytesOnDisk, active: topic === active }
+}

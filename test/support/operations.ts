@@ -1,0 +1,12 @@
+import type { ApiOptions } from '../../node/api/index.js'
+
+/** What operators see of a node that tests do not have. */
+export function operationsFor(nodeId: string): ApiOptions['operations'] {
+  const identity = (epoch: number) => ({ nodeId, peerId: '12D3KooW', epoch })
+  return {
+    identity: () => identity(0),
+    beginEpoch: () => Promise.resolve(identity(1)),
+    topics: () => Promise.resolve([{ name: 'a', bytesOnDisk: 1, active: true }]),
+    deleteTopic: (name) => Promise.resolve({ name, bytesOnDisk: 0, active: false }),
+  }
+}

@@ -105,15 +105,30 @@ export function encodeBlockHeader(header: HeaderParts): Buffer {
  * @throws CorruptRecordError
  */
 export function decodeBlockHeader(value: Buffer, place: RecordPlace): BlockHeader {
-  const reader = new ByteReader(value, CHECK_LENGTH, place)
-  const version = reader.u8()
-  if (version !== VERSION) reader.fail(`its format ${String(version)} is not known to this version`)
-  if (reader.u8() !== CODEC_DEFLATE) reader.fail('its codec is not known to this version')
+  const reader = beginReading(value, place)
   const identity = readIdentity(reader)
   const payloadBytes = reader.varint()
   const signature = reader.sized()
   const dictionary = readDictionary(reader)
   return { ...identity, payloadBytes, signature, dictionary, frames: readFrameTable(reader, identity.count) }
+}
+
+/**
+ * Which block a header belongs to; nothing else of it is looked at.
+ *
+ * @throws CorruptRecordError
+ */
+export function decodeBlockPlace(value: Buffer, place: RecordPlace): Pick<BlockHeader, 'stream' | 'firstOffset'> {
+  const reader = beginReading(value, place)
+  return { stream: reader.text(), firstOffset: reader.varint() }
+}
+
+function beginReading(value: Buffer, place: RecordPlace): ByteReader {
+  const reader = new ByteReader(value, CHECK_LENGTH, place)
+  const version = reader.u8()
+  if (version !== VERSION) reader.fail(`its format ${String(version)} is not known to this version`)
+  if (reader.u8() !== CODEC_DEFLATE) reader.fail('its codec is not known to this version')
+  return reader
 }
 
 /**

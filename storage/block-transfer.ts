@@ -1,8 +1,9 @@
-import { inflateRawSync } from 'node:zlib'
+import { randomBytes } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { inflateRawSync } from 'node:zlib'
 import { parseStreamId, StreamIdError } from '../core/index.js'
 import { framePart, HEADER_PART, identifyBlock, openBlockHeader, openFramesValue } from './block.js'
-import { allFrames, blockSigningBytes, decodeBlockHeader, type BlockHeader } from './block-header.js'
+import { allFrames, blockSigningBytes, decodeBlockHeader, decodeBlockPlace, type BlockHeader } from './block-header.js'
 import type { BlockSummary } from './block-summary.js'
 import { ByteReader } from './byte-reader.js'
 import { ByteWriter } from './byte-writer.js'
@@ -10,7 +11,7 @@ import { CorruptRecordError } from './corrupt-record.js'
 import { parseForeignLines } from './foreign-lines.js'
 import { chainParts, FOREIGN_LIMITS, MAX_FOREIGN_BYTES, type ForeignPart, type ForeignParts } from './foreign-parts.js'
 import type { SignedStatement } from './fork-proof.js'
-import { inflateFramesAsync, type Frame } from './frames.js'
+import type { Frame } from './frames.js'
 import { verifySignature } from './identity.js'
 import { lineCount, payloadBytes, type Lines } from './lines.js'
 import { malformed, type Malformed } from './replica-outcome.js'
@@ -24,8 +25,6 @@ const MAX_FRAME_BYTES = 256 * 1024
 
 /** Frames are checked one by one; other work gets its turn after this long, milliseconds. */
 const MAX_TURN_MS = 8
-
-const EMPTY_FINAL_BLOCK = Buffer.of(0x03, 0x00)
 
 /**
  * A sealed block in the form that travels: header with the owner's signature, and the frames as they are stored. The
@@ -55,11 +54,10 @@ export interface DecodedTransfer {
 
 /** @returns `undefined` for bytes that are no transfer */
 export function decodeTransfer(bytes: Uint8Array): DecodedTransfer | undefined {
-  const place = { stream: '', offset: 0, part: 'block transfer' }
-  const reader = new ByteReader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, place)
+  const reader = readerOf(bytes)
   try {
     if (reader.u8() !== FORMAT) return undefined
-    const header = decodeBlockHeader(reader.sized(), place)
+    const header = decodeBlockHeader(reader.sized(), reader.place)
     parseStreamId(header.stream)
     const { count, lines, positions, dataAt } = header.frames
     const data = reader.bytes(dataAt[count] ?? 0)
@@ -76,10 +74,23 @@ export function decodeTransfer(bytes: Uint8Array): DecodedTransfer | undefined {
   }
 }
 
-/** Which block a transfer claims to be; `undefined` for bytes that are no transfer. */
+/** Which block a transfer claims to be, from its first bytes alone; `undefined` when these are none of a transfer. */
 export function placeOfBlock(bytes: Uint8Array): Pick<ForeignParts, 'stream' | 'from'> | undefined {
-  const header = decodeTransfer(bytes)?.header
-  return header === undefined ? undefined : { stream: header.stream, from: header.firstOffset }
+  try {
+    const reader = readerOf(bytes)
+    if (reader.u8() !== FORMAT) return undefined
+    const { stream, firstOffset } = decodeBlockPlace(reader.sized(), reader.place)
+    parseStreamId(stream)
+    return { stream, from: firstOffset }
+  } catch (error) {
+    if (error instanceof CorruptRecordError || error instanceof StreamIdError) return undefined
+    throw error
+  }
+}
+
+function readerOf(bytes: Uint8Array): ByteReader {
+  const place = { stream: '', offset: 0, part: 'block transfer' }
+  return new ByteReader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, place)
 }
 
 /** A block from elsewhere that was checked: signature, chain, every line and frame. Made by {@link verifyTransfer} alone. */
@@ -165,21 +176,19 @@ function faultOfForm({ header, frames }: DecodedTransfer): string | undefined {
 
 /**
  * The lines of all frames. Frames are stored as they came, and readers inflate any choice of them in one call; so each
- * must also inflate alone, to the same lines, without ending the stream.
+ * must inflate alone, from the dictionary and nothing else, and end with an empty block that is not the last one.
  *
  * @throws CorruptRecordError
  */
 async function inflateChecked({ header, frames }: DecodedTransfer): Promise<Buffer> {
   const { dictionary, stream, firstOffset } = header
   const place = { stream, offset: firstOffset, part: 'block transfer' }
-  const bytes = await inflateFramesAsync(frames, dictionary, place)
+  const inflater = new FrameInflater(dictionary)
+  const bytes = Buffer.allocUnsafeSlow(header.frames.positions.at(-1) ?? 0)
   let at = 0
   let began = performance.now()
   for (const frame of frames) {
-    const alone = inflateAlone(frame, dictionary)
-    if (alone?.equals(bytes.subarray(at, at + frame.rawLength)) !== true) {
-      throw new CorruptRecordError(place, 'a frame does not inflate alone')
-    }
+    if (!inflater.inflateInto(frame, bytes, at)) throw new CorruptRecordError(place, 'a frame does not inflate alone')
     at += frame.rawLength
     if (performance.now() - began < MAX_TURN_MS) continue
     await nextTurn()
@@ -188,17 +197,50 @@ async function inflateChecked({ header, frames }: DecodedTransfer): Promise<Buff
   return bytes
 }
 
-function inflateAlone({ data, rawLength }: Frame, dictionary: Buffer): Buffer | undefined {
-  const input = Buffer.concat([data, EMPTY_FINAL_BLOCK])
+/** How the empty block that ends a frame gives its length, 0: the bits that announce it come before. */
+const EMPTY_BLOCK_LENGTH = Buffer.of(0x00, 0x00, 0xff, 0xff)
+const MARK_LENGTH = 16
+const EMPTY_FINAL_BLOCK = Buffer.of(0x03, 0x00)
+
+/**
+ * Inflates frames one by one. That the last block of a frame is really the empty one shows when its length is replaced
+ * and a mark put in, which nobody can foresee: it comes out as it is only if the length was read as one. Anything else,
+ * like a frame whose last code goes on into what follows, would spoil its neighbours when they are read together.
+ */
+class FrameInflater {
+  readonly #dictionary: Buffer
+  readonly #mark = randomBytes(MARK_LENGTH)
+  readonly #ending: Buffer
+
+  constructor(dictionary: Buffer) {
+    this.#dictionary = dictionary
+    const markLength = Buffer.of(MARK_LENGTH, 0x00, MARK_LENGTH ^ 0xff, 0xff)
+    this.#ending = Buffer.concat([markLength, this.#mark, EMPTY_FINAL_BLOCK])
+  }
+
+  /** @returns whether the frame is in order and its lines were put there */
+  inflateInto({ data, rawLength }: Frame, bytes: Buffer, at: number): boolean {
+    const content = data.length - EMPTY_BLOCK_LENGTH.length
+    if (content < 0 || !data.subarray(content).equals(EMPTY_BLOCK_LENGTH)) return false
+    const input = Buffer.concat([data.subarray(0, content), this.#ending])
+    const length = rawLength + MARK_LENGTH
+    const inflated = inflateWhole(input, length, this.#dictionary)
+    if (inflated?.length !== length || this.#mark.compare(inflated, rawLength) !== 0) return false
+    inflated.copy(bytes, at, 0, rawLength)
+    return true
+  }
+}
+
+/** @returns `undefined` when the input does not inflate, to more bytes than it should, or ends before its end */
+function inflateWhole(input: Buffer, length: number, dictionary: Buffer): Buffer | undefined {
   const options = {
-    maxOutputLength: rawLength + 1,
-    chunkSize: Math.max(64, rawLength + 1),
+    maxOutputLength: length + 1,
+    chunkSize: Math.max(64, length + 1),
     info: true,
     ...(dictionary.length > 0 && { dictionary }),
   }
   try {
     const { buffer, engine } = inflateRawSync(input, options) as unknown as InflateInfo
-    // A frame that ends the stream itself would leave the final block over.
     return engine.bytesWritten === input.length ? buffer : undefined
   } catch {
     return undefined

@@ -67,8 +67,8 @@ export interface BlockRequest {
   readonly parts: readonly BlockPart[]
   /** What the frames were deflated behind. */
   readonly dictionary: Buffer
-  /** Frames of all lines, taken over as they are; absent when those of the parts are to be used. */
-  readonly frames?: readonly Frame[] | undefined
+  /** All lines, starting at 0, and their frames, taken over as they are; absent when those of the parts are to be used. */
+  readonly whole?: { readonly lines: Lines; readonly frames: readonly Frame[] }
   /** The owner's signature of these bytes: made here, or for a replica the one received. */
   readonly sign: (bytes: Uint8Array) => Promise<Uint8Array>
 }
@@ -108,12 +108,10 @@ export function parseBlockKey(key: Uint8Array): { readonly arrival: number; read
 
 /** Seals commit parts into a block. Deflates in zlib's threads, one frame at a time, so that commits get their turn. */
 export async function encodeBlock(request: BlockRequest): Promise<EncodedBlock> {
-  const { arrival, parts } = request
-  const lines = joinLines(parts.map((part) => part.lines))
+  const { arrival, parts, whole } = request
+  const lines = whole?.lines ?? joinLines(parts.map((part) => part.lines))
   const { frames, dictionary } =
-    request.frames === undefined
-      ? await frameBlock(lines, request)
-      : { frames: request.frames, dictionary: request.dictionary }
+    whole === undefined ? await frameBlock(lines, request) : { frames: whole.frames, dictionary: request.dictionary }
   const positions = await deflatePositions(encodePositions(lines.tags, lines.appIds))
   const identity = identifyBlock(request.previousHash, parts)
   const signature = await request.sign(blockSigningBytes(request.topic, identity))

@@ -5,6 +5,8 @@ import type { Lines } from './lines.js'
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COMMA = 0x2c
+const MINUS = 0x2d
+const ZERO = 0x30
 
 /**
  * Takes whole lines apart, checking every byte up to the payload: members, their order, stream and offsets.
@@ -32,6 +34,11 @@ class LineParser {
   readonly #appIds: AppId[] = []
   /** Events with equal tags share one set. */
   readonly #sets = new Map<string, TagSet>()
+  /** Where the last line has its tags and app id, and what they are: the next one often has the same bytes. */
+  #lastStart = 0
+  #lastEnd = 0
+  #lastTags: TagSet = []
+  #lastAppId: AppId = ''
 
   constructor(stream: StreamId, firstOffset: number, bytes: Buffer) {
     this.#bytes = bytes
@@ -52,17 +59,14 @@ class LineParser {
     this.#expect(TIMESTAMP_MEMBER)
     const timestamp = this.#integer()
     this.#expect(TAGS_MEMBER)
-    const tags = this.#tagSet()
-    this.#expect(APP_MEMBER)
-    const appId = this.#string()
-    this.#expect(PAYLOAD_MEMBER)
+    this.#tagsAndApp()
     if (this.at >= end - 1 || this.#bytes[end - 1] !== 0x7d) this.#fail('a line has no payload')
     this.#starts.push(start)
     this.#payloads.push(this.at)
     this.#lamports.push(lamport)
     this.#timestamps.push(timestamp)
-    this.#tags.push(tags)
-    this.#appIds.push(appId)
+    this.#tags.push(this.#lastTags)
+    this.#appIds.push(this.#lastAppId)
     this.at = end + LINE_TRAILER_LENGTH - 1
   }
 
@@ -81,19 +85,49 @@ class LineParser {
   }
 
   #expect(text: Buffer): void {
-    for (const byte of text) {
-      if (this.#bytes[this.at++] !== byte) this.#fail('a line does not have the form of an event')
+    const bytes = this.#bytes
+    let { at } = this
+    for (let index = 0; index < text.length; index++, at++) {
+      if (bytes[at] !== text[index]) this.#fail('a line does not have the form of an event')
     }
+    this.at = at
   }
 
   #integer(): number {
+    const bytes = this.#bytes
+    const negative = bytes[this.at] === MINUS
+    const start = negative ? this.at + 1 : this.at
+    let at = start
+    let value = 0
+    for (let byte = bytes[at]; isDigit(byte); byte = bytes[++at]) value = value * 10 + byte - ZERO
+    this.at = at
+    // The one form of a number: no leading zero, no -0.
+    const canonical = at > start && (bytes[start] !== ZERO || (at === start + 1 && !negative))
+    if (!canonical || value > Number.MAX_SAFE_INTEGER) this.#fail('a line holds a malformed number')
+    return negative ? -value : value
+  }
+
+  /** Tags and app id, and what stands between them and the payload. */
+  #tagsAndApp(): void {
+    if (this.#repeatsLast()) return
     const start = this.at
-    if (this.#bytes[this.at] === 0x2d) this.at++
-    while (isDigit(this.#bytes[this.at])) this.at++
-    const text = this.#bytes.toString('latin1', start, this.at)
-    const value = Number(text)
-    if (!Number.isSafeInteger(value) || String(value) !== text) this.#fail('a line holds a malformed number')
-    return value
+    this.#lastTags = this.#tagSet()
+    this.#expect(APP_MEMBER)
+    this.#lastAppId = this.#string()
+    this.#expect(PAYLOAD_MEMBER)
+    this.#lastStart = start
+    this.#lastEnd = this.at
+  }
+
+  /** Passes over bytes that are those of the last line. */
+  #repeatsLast(): boolean {
+    const bytes = this.#bytes
+    const end = this.#lastEnd
+    let { at } = this
+    for (let before = this.#lastStart; before < end; before++, at++) if (bytes[at] !== bytes[before]) return false
+    if (at === this.at) return false
+    this.at = at
+    return true
   }
 
   #tagSet(): TagSet {
@@ -141,8 +175,8 @@ class LineParser {
   }
 }
 
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= 0x30 && byte <= 0x39
+function isDigit(byte: number | undefined): byte is number {
+  return byte !== undefined && byte >= ZERO && byte <= 0x39
 }
 
 const TYPE_MEMBER = Buffer.from('{"type":"event","lamport":')

@@ -140,10 +140,10 @@ export class Sealer {
   }
 
   #encodeForeign(block: VerifiedBlock, arrival: number): Promise<EncodedBlock> {
-    const { previousHash, dictionary, frames, blockSignature } = block
+    const { previousHash, dictionary, blockSignature } = block
     const parts = block.parts.map((part) => ({ ...part, frames: [] }))
     const sign = () => Promise.resolve(blockSignature)
-    return encodeBlock({ topic: this.#options.topic, arrival, previousHash, parts, dictionary, frames, sign })
+    return encodeBlock({ topic: this.#options.topic, arrival, previousHash, parts, dictionary, whole: block, sign })
   }
 
   #abandon(blocks: readonly EncodedBlock[]): void {

@@ -253,10 +253,18 @@ async function forgeBlock(pack: (lines: ReturnType<typeof parseLines>) => Buffer
     previousHash: genesisHash(stream),
     parts: [{ lines, hash, frames: [] }],
     dictionary: NO_DICTIONARY,
-    frames,
+    whole: { lines, frames },
     sign: (bytes) => owner.sign(bytes),
   })
   return encodeTransfer(block.summary, new Map(block.entries.map(({ part, value }) => [part, value])))
+}
+
+/** A block of deflate that holds the bytes as they are and is not the last one. */
+function storedBlock(bytes: Buffer): Buffer {
+  const head = Buffer.alloc(5)
+  head.writeUInt16LE(bytes.length, 1)
+  head.writeUInt16LE(bytes.length ^ 0xffff, 3)
+  return Buffer.concat([head, bytes])
 }
 
 t.test('frames that readers could not inflate alone are refused', async (t) => {
@@ -285,6 +293,13 @@ t.test('frames that readers could not inflate alone are refused', async (t) => {
   t.match(await takes(refersBack), /inflate alone/, 'the second refers to the first')
   const ends = await forgeBlock((lines) => [deflateRawSync(lines.bytes)])
   t.match(await takes(ends), /inflate alone/, 'it ends the stream itself')
+  const unaligned = await forgeBlock((lines) => [
+    deflateRawSync(lines.bytes, { finishFlush: constants.Z_PARTIAL_FLUSH }),
+  ])
+  t.match(await takes(unaligned), /inflate alone/, 'it ends between two bytes')
+  const emptyBlock = Buffer.of(0x00, 0x00, 0xff, 0xff)
+  const swallows = await forgeBlock(({ bytes }) => [storedBlock(Buffer.concat([bytes, emptyBlock]))])
+  t.match(await takes(swallows), /inflate alone/, 'what looks like its end is content')
   t.match(await takes(await forgeBlock((lines) => [deflateRawSync(lines.bytes, flush)], 2 ** 51)), /lamport is beyond/)
 })
 

@@ -16,6 +16,7 @@ import type { DaemonSettings } from '../daemon-settings.js'
 import type { SwarmAlarm, SwarmPeer, SwarmReport } from '../api/index.js'
 import { alarmsOf } from './alarms.js'
 import { policyOf } from './policy.js'
+import { syncForPeers } from './sync-for-peers.js'
 
 export interface NodeSwarmOptions {
   readonly settings: DaemonSettings
@@ -44,12 +45,15 @@ export class NodeSwarm implements AsyncDisposable {
   readonly #replicator: Replicator
   /** Who tried to connect without the right key, by address. */
   readonly #refused = new Map<string, PeerFailure>()
+  readonly #endSync: (() => void) | undefined
   #closed: Promise<void> | undefined
 
   private constructor(options: NodeSwarmOptions, transport: Transport, replicator: Replicator) {
     this.#options = options
     this.#transport = transport
     this.#replicator = replicator
+    const { settings, store, logger } = options
+    this.#endSync = settings.storage.sync === 'os' ? syncForPeers(store, logger) : undefined
     transport.subscribe((event) => {
       this.#heard(event)
     })
@@ -139,6 +143,7 @@ export class NodeSwarm implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#endSync?.()
     await this.#replicator.close()
     await this.#transport.close()
   }

@@ -18,7 +18,7 @@ interface Node {
 async function openNode(t: Test, peers: readonly string[] = [], changes: Partial<DaemonSettings> = {}): Promise<Node> {
   const defaults = daemonSettings(temporaryDirectory(t))
   const swarm = { ...defaults.swarm, key, peers, headsIntervalMs: 300, ...changes.swarm }
-  const settings = { ...defaults, storage: { ...defaults.storage, sync: 'always' as const }, ...changes, swarm }
+  const settings = { ...defaults, ...changes, swarm }
   const daemon = await startDaemon({ settings, logger: silentLogger, version: '0.1.0' })
   t.teardown(() => daemon.close())
   const manifest = { appId: 'com.example.test', displayName: 'test', version: '1' }
@@ -44,6 +44,16 @@ function event(payload: unknown, tag = 'a'): string {
 
 async function peersOf({ client }: Node): Promise<PeersReport> {
   return client.peers()
+}
+
+for (const sync of ['always', 'os', { intervalMs: 50 }] as const) {
+  t.test(`what is on disk goes to others with sync ${JSON.stringify(sync)}`, async (t) => {
+    const { storage } = daemonSettings('')
+    const first = await openNode(t, [], { storage: { ...storage, sync } })
+    const second = await openNode(t, first.daemon.addresses.swarm, { storage: { ...storage, sync } })
+    for (const node of [first, second, first]) await node.client.publish([event(1)])
+    for (const node of [first, second]) await until(async () => (await events(node)).length === 3)
+  })
 }
 
 t.test('daemons with the same key answer for each other, and say so', async (t) => {

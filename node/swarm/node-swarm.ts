@@ -7,6 +7,7 @@ import {
   type PeerFailure,
   type PeerSync,
   type ReplicationCounters,
+  type ReplicationLogger,
   type Transport,
   type TransportCounters,
   type TransportEvent,
@@ -25,13 +26,7 @@ export interface NodeSwarmOptions {
   readonly directory: DataDirectory
   readonly store: Store
   readonly clock: Clock
-  readonly logger: SwarmLogger
-}
-
-export interface SwarmLogger {
-  info(details: object, message: string): void
-  warn(details: object, message: string): void
-  error(details: object, message: string): void
+  readonly logger: ReplicationLogger
 }
 
 /** Refused connections that are remembered for the operator, and how long, µs. */

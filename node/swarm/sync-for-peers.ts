@@ -1,5 +1,5 @@
+import type { ReplicationLogger } from '../../replication/index.js'
 import type { Store } from '../../storage/index.js'
-import type { SwarmLogger } from './node-swarm.js'
 
 /** Commits of this time share a sync, ms. */
 const COLLECT_MS = 100
@@ -10,7 +10,7 @@ const COLLECT_MS = 100
  *
  * @returns what ends it
  */
-export function syncForPeers(store: Store, logger: SwarmLogger): () => void {
+export function syncForPeers(store: Store, logger: ReplicationLogger): () => void {
   let timer: NodeJS.Timeout | undefined
   const sync = (): void => {
     timer = undefined

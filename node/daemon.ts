@@ -296,9 +296,6 @@ function needRestart(old: DaemonSettings, next: DaemonSettings): readonly string
     ['swarm.announce', ({ swarm }) => swarm.announce],
     ['swarm.peers', ({ swarm }) => swarm.peers],
     ['swarm.mdns', ({ swarm }) => swarm.mdns],
-    ['swarm.headsInterval', ({ swarm }) => swarm.headsIntervalMs],
-    ['swarm.maxStreams', ({ swarm }) => swarm.maxStreams],
-    ['swarm.maxStreamsPerNode', ({ swarm }) => swarm.maxStreamsPerNode],
   ]
   return fixed.filter(([, pick]) => JSON.stringify(pick(old)) !== JSON.stringify(pick(next))).map(([name]) => name)
 }

@@ -1,4 +1,4 @@
-import type { Clock, EventBatch, StreamId } from '../core/index.js'
+import type { Clock, EventBatch, NodeId, StreamId } from '../core/index.js'
 import { BlockAdopter } from './block-adopter.js'
 import type { BlockHeader } from './block-header.js'
 import { blockSigningBytes } from './block-header.js'
@@ -33,6 +33,8 @@ export interface ReplicaStatus {
   readonly stream: StreamId
   /** Whether this node writes it. */
   readonly own: boolean
+  /** Whether this node has written it, also in an earlier epoch or under a former identity: it decides who may have it. */
+  readonly written: boolean
   readonly name: string | undefined
   /** Oldest offset that is held. */
   readonly firstOffset: number
@@ -59,6 +61,8 @@ export interface ReplicaListener {
 export interface ReplicaStoreOptions {
   readonly topic: string
   readonly identity: Identity
+  /** Nodes that this one was before its identity was renewed. */
+  readonly formerNodes: readonly NodeId[]
   readonly clock: Clock
   readonly logger: StoreLogger
   readonly meta: Database
@@ -99,14 +103,17 @@ export class ReplicaStore {
   readonly #adopter: BlockAdopter
   readonly #history: OwnHistory
   readonly #turns = new Turns()
+  /** What this node is and was. */
+  readonly #authors: readonly NodeId[]
   /** Newest heads beyond what is held. */
   readonly #announced = new Map<StreamId, SignedHead>()
   readonly #listeners = new Set<ReplicaListener>()
   #sealsDurable: Promise<void> | undefined
 
   constructor(options: ReplicaStoreOptions) {
-    const { streams, alwaysSynced } = options
+    const { streams, alwaysSynced, formerNodes } = options
     this.#options = options
+    this.#authors = [streams.nodeId, ...formerNodes]
     this.#chain = new ChainLookup(options.blocks, options.index)
     const chain = this.#chain
     const sealsAreDurable = () => this.#makeSealsDurable()
@@ -156,6 +163,7 @@ export class ReplicaStore {
     return {
       stream,
       own,
+      written: this.#authors.some((node) => stream.startsWith(node)),
       name: isOurs ? names.nameOfStream(held.number) : head?.name,
       firstOffset: held.record.firstOffset,
       nextOffset: held.nextOffset,
@@ -320,35 +328,55 @@ export class ReplicaStore {
    * replicas, which others can complete. Returns the new epoch.
    */
   async beginEpoch(): Promise<number> {
-    this.#options.check()
+    const { check, health } = this.#options
+    check()
+    const isWhole = health.refusal() === undefined
+    if (isWhole) await this.handOver()
+    const own = this.#writtenHere()
     const ahead = this.#history.ahead()
     const epoch = await this.#history.beginEpoch()
+    // Once more, of what was published meanwhile.
+    if (isWhole) await this.#keepOwnHeads(own)
     for (const head of ahead) this.#announce(head)
     return epoch
   }
 
   /**
-   * Makes own streams ready to be those of another node, before the identity is renewed: complete blocks are sealed, and
-   * a signed head of each is kept, so that their names are known and others can be given all of them.
+   * Makes own streams ready to be replicas, before an epoch begins or the identity is renewed: complete blocks are sealed,
+   * and a signed head of each is kept, so that their names are known and others can be given all of them.
    *
    * @throws what keeps the store from being written
    */
   async handOver(): Promise<void> {
-    const { check, health, streams, upkeep, sync, meta } = this.#options
+    const { check, health, upkeep } = this.#options
     check()
     const refusal = health.refusal()
     if (refusal !== undefined) throw refusal
-    const own = [...streams.born()].filter((state) => streams.isOwn(state))
+    const own = this.#writtenHere()
     await upkeep.exclusively(async () => {
       for (const state of own) await upkeep.sealNow(state)
     })
+    await this.#keepOwnHeads(own)
+  }
+
+  #writtenHere(): readonly StreamState[] {
+    const { streams } = this.#options
+    return [...streams.born()].filter((state) => streams.isOwn(state))
+  }
+
+  async #keepOwnHeads(own: readonly StreamState[]): Promise<void> {
+    const { sync, meta } = this.#options
     await sync(true)
     const heads = await Promise.all(own.map(({ stream }) => this.#source.signHead(stream)))
-    const steps = heads.flatMap((head, at): WriteStep[] => {
-      const key = head === undefined ? undefined : own[at]?.keys.at('head', head.blockOffset)
-      return head === undefined || key === undefined ? [] : [{ type: 'put', key, value: encodeStoredHead(head) }]
+    const kept = own.flatMap((state, at) => {
+      const head = heads[at]
+      return head === undefined ? [] : [{ state, head }]
+    })
+    const steps = kept.map(({ state, head }): WriteStep => {
+      return { type: 'put', key: state.keys.at('head', head.blockOffset), value: encodeStoredHead(head) }
     })
     await meta.write(steps, true)
+    for (const { state, head } of kept) state.heads = new Map([...state.heads, [head.blockOffset, head]])
   }
 
   #stateFor(stream: StreamId, from: number, head: SignedHead | undefined): StreamState | undefined {

@@ -168,6 +168,7 @@ export class Store implements EventStore {
       ...parts,
       ...options,
       identity: options.directory.identity,
+      formerNodes: options.directory.formerNodes,
       upkeep: this.#upkeep,
       alwaysSynced: options.sync === 'always',
       commit: (job, bytes) => this.#queue.add(job, bytes),

@@ -85,8 +85,9 @@ export class LocalStreams {
     return status !== undefined && this.#isShared(status)
   }
 
-  #isShared({ own, name }: ReplicaStatus): boolean {
-    return !own || name === undefined || this.#policy.isShared(name)
+  /** What this node has written stays at home also when it is a replica by now; by its own name, whoever is its author. */
+  #isShared({ written, name }: ReplicaStatus): boolean {
+    return !written || (name !== undefined && this.#policy.isShared(name))
   }
 
   /** Whether events of a stream that others have are to be held here. */

@@ -93,6 +93,17 @@ t.test('each topic has a store of its own, to be seen and deleted while the node
   t.equal(result(await millrace(['topics', 'ls', '-j', ...own])).topics.length, 1)
 })
 
+t.test('a reload names the settings of the swarm that wait for a restart, not those that hold at once', async (t) => {
+  const data = temporaryDirectory(t)
+  const daemon = await startNode(data, 'default-topic')
+  t.teardown(() => daemon.close())
+  const settings = daemonSettings(data)
+  const swarm = { ...settings.swarm, headsIntervalMs: 5000, maxStreams: 1 }
+  t.same(await daemon.reload({ ...settings, swarm, notReplicated: new Set(['a']) }), [])
+  const moved = { ...swarm, topic: 'other', peers: ['/ip4/127.0.0.1/tcp/1'] }
+  t.same(await daemon.reload({ ...settings, swarm: moved }), ['swarm.topic', 'swarm.peers'])
+})
+
 t.test('topics of a stopped node can be seen and deleted too', async (t) => {
   const data = temporaryDirectory(t)
   await nodeWithTopics(data, ['one', 'two', 'three'])

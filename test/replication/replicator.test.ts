@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { KEEP_EVERYTHING } from '../../storage/index.js'
+import { DataDirectory, KEEP_EVERYTHING, renewIdentity } from '../../storage/index.js'
 import { openSwarmNode, type SwarmNode } from '../support/swarm-node.js'
 import { event, publish, readAll, until } from '../support/store.js'
 
@@ -80,6 +80,33 @@ t.test('what its owner keeps to itself goes nowhere', async (t) => {
     (await readAll(second.store)).map(({ payload }) => payload),
     [2, 4],
   )
+})
+
+t.test('what a node keeps to itself goes nowhere after a new epoch and under a new identity either', async (t) => {
+  const policy = { isShared: (name: string) => name !== 'private' }
+  let first = await openSwarmNode(t, { policy })
+  const { path } = first
+  const register = async () => (await first.store.registerStreams(['private'])).get('private')
+  await publish(first.store, [event('secret', ['a'], await register()), event(1)])
+  await first.store.replicas.beginEpoch()
+  await publish(first.store, [event('secret', ['a'], await register()), event(2)])
+  await first.store.replicas.handOver()
+  await first.close()
+  const directory = await DataDirectory.open(path)
+  await renewIdentity(directory)
+  await directory.close()
+  first = await openSwarmNode(t, { path, policy })
+  await publish(first.store, [event('secret', ['a'], await register()), event(3)])
+  const second = await openSwarmNode(t, { peers: first.transport.addresses() })
+  await until(async () => (await readAll(second.store)).length > 2)
+  await publish(first.store, [event('secret', ['a'], await register()), event(4)])
+  await until(async () => (await readAll(second.store)).length > 3)
+  t.same(
+    (await readAll(second.store)).map(({ payload }) => payload),
+    [1, 2, 3, 4],
+    'all else does: what the former identity wrote, in both of its epochs',
+  )
+  t.same([...second.replicator.toReplicate()], [])
 })
 
 t.test('what its owner prunes goes from replicas too', async (t) => {

@@ -3,7 +3,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inflateRawSync } from 'node:zlib'
 import { parseStreamId, StreamIdError } from '../core/index.js'
 import { framePart, HEADER_PART, identifyBlock, openBlockHeader, openFramesValue } from './block.js'
-import { allFrames, blockSigningBytes, decodeBlockHeader, decodeBlockPlace, type BlockHeader } from './block-header.js'
+import {
+  allFrames,
+  blockSigningBytes,
+  decodeBlockHeader,
+  decodeBlockPlace,
+  type BlockHeader,
+  type FrameTable,
+} from './block-header.js'
 import type { BlockSummary } from './block-summary.js'
 import { ByteReader } from './byte-reader.js'
 import { ByteWriter } from './byte-writer.js'
@@ -136,6 +143,7 @@ export class VerifiedBlock implements ForeignParts {
       const request = { stream, firstOffset, bytes, maxLamport: lamportBound(nowMicros) }
       const lines = await parseForeignLines(request)
       if (lineCount(lines) !== header.count) return malformed('it does not hold as many lines as events')
+      if (!endWithLines(header.frames, lines)) return malformed('its frames do not end where lines do')
       if (header.count > 1 && payloadBytes(lines) > FOREIGN_LIMITS.maxBytes) return malformed('it is too large')
       const parts = chainParts(lines, previousHash, commits)
       // All that its owner signed follows from lines and commits, so it must come out the same.
@@ -172,6 +180,11 @@ function faultOfForm({ header, frames }: DecodedTransfer): string | undefined {
     ({ count, rawLength }) => count > 1 && (count > MAX_FRAME_EVENTS || rawLength > MAX_FRAME_BYTES),
   )
   return large ? 'its frames are too large' : undefined
+}
+
+/** Whether each frame holds the very lines that it is said to hold. */
+function endWithLines({ lines, positions }: FrameTable, { starts }: Lines): boolean {
+  return lines.every((line, frame) => starts[line] === positions[frame])
 }
 
 /**

@@ -1,4 +1,4 @@
-import { deflateRaw, deflateRawSync, inflateRaw } from 'node:zlib'
+import { deflateRaw, deflateRawSync, inflateRaw, inflateRawSync } from 'node:zlib'
 import { promisify } from 'node:util'
 import { ByteReader } from './byte-reader.js'
 import { ByteWriter } from './byte-writer.js'
@@ -33,12 +33,9 @@ const FORMAT = 1
 const CODEC_STORED = 0
 const CODEC_DEFLATE = 1
 
-/** Lines shorter than this hardly shrink; longer than that they are deflated by zlib's threads. Bytes. */
+/** Lines shorter than this hardly shrink; longer than that zlib's threads work on them: going there and back takes its time. Bytes. */
 const MIN_DEFLATED_BYTES = 512
 const MIN_ASYNC_BYTES = 16 * 1024
-
-/** Lines are alike: more effort gains little. */
-const FAST = { level: 1 }
 
 const deflate = promisify(deflateRaw)
 const inflate = promisify(inflateRaw)
@@ -47,11 +44,7 @@ const inflate = promisify(inflateRaw)
 export async function encodeRun(run: CommitRun): Promise<Buffer> {
   const { lines, blockSignature } = run
   const stored = lines.length < MIN_DEFLATED_BYTES
-  const content = stored
-    ? lines
-    : lines.length < MIN_ASYNC_BYTES
-      ? deflateRawSync(lines, FAST)
-      : await deflate(lines, FAST)
+  const content = stored ? lines : await deflated(lines)
   const writer = new ByteWriter(content.length + 2 * run.counts.length + 512)
   writer.u8(FORMAT)
   writer.sized(encodeHead(run.head))
@@ -64,6 +57,12 @@ export async function encodeRun(run: CommitRun): Promise<Buffer> {
   writer.varint(lines.length)
   writer.bytes(content)
   return writer.finish()
+}
+
+/** Lines are alike: more effort gains little. They shrink to an eighth, so a quarter of room takes one chunk nearly always. */
+function deflated(lines: Buffer): Buffer | Promise<Buffer> {
+  const options = { level: 1, chunkSize: Math.max(1024, lines.length >> 2) }
+  return lines.length < MIN_ASYNC_BYTES ? deflateRawSync(lines, options) : deflate(lines, options)
 }
 
 /** @returns `undefined` for bytes that are no run; what it says is not checked, see {@link verifyRun} */
@@ -107,7 +106,8 @@ async function inflateTo(content: Buffer, length: number): Promise<Buffer | unde
   try {
     // Room for all of it at once, unless that would be a promise that the bytes cannot keep.
     const chunkSize = Math.max(64, Math.min(length + 1, 32 * content.length))
-    return await inflate(content, { maxOutputLength: length + 1, chunkSize })
+    const options = { maxOutputLength: length + 1, chunkSize }
+    return length < MIN_ASYNC_BYTES ? inflateRawSync(content, options) : await inflate(content, options)
   } catch {
     // Whatever zlib dislikes about it, the sender is wrong.
     return undefined

@@ -34,6 +34,11 @@ export class Identity {
     return this.#key.export({ format: 'der', type: 'pkcs8' }).subarray(PRIVATE_PREFIX.length)
   }
 
+  /** As {@link sign} without leaving the event loop: 40 µs of it, where going to the thread pool and back takes no less. */
+  signAtOnce(message: Uint8Array): Buffer {
+    return sign(null, message, this.#key)
+  }
+
   /** Ed25519 in the thread pool: 64 bytes. */
   sign(message: Uint8Array): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {

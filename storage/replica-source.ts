@@ -72,7 +72,7 @@ export class ReplicaSource {
     const block = state.tail().find((each) => each.firstOffset <= from && each.endOffset > from)
     if (block === undefined) return undefined
     const own = this.#maySign(state)
-    const run = own ? await this.#readOwn(state, block, from, maxBytes) : readReplica(state, block, from)
+    const run = own ? this.#readOwn(state, block, from, maxBytes) : readReplica(state, block, from)
     return run === undefined ? undefined : { kind: 'run', run }
   }
 
@@ -120,7 +120,7 @@ export class ReplicaSource {
     }
   }
 
-  async #sign(state: StreamState, tip: Tip): Promise<SignedHead> {
+  #sign(state: StreamState, tip: Tip): SignedHead {
     const { topic, identity, clock, names } = this.#options
     const statement: HeadStatement = {
       stream: state.stream,
@@ -129,7 +129,7 @@ export class ReplicaSource {
       timeMicros: Math.max(0, clock.nowMicros()),
       ...tip,
     }
-    return { ...statement, signature: Buffer.from(await identity.sign(headSigningBytes(topic, statement))) }
+    return { ...statement, signature: identity.signAtOnce(headSigningBytes(topic, statement)) }
   }
 
   async #readBlock(state: StreamState, from: number): Promise<ReplicaPiece | undefined> {
@@ -147,7 +147,7 @@ export class ReplicaSource {
     }
   }
 
-  async #readOwn(state: StreamState, block: TailBlock, from: number, maxBytes: number): Promise<CommitRun | undefined> {
+  #readOwn(state: StreamState, block: TailBlock, from: number, maxBytes: number): CommitRun | undefined {
     const limit = this.#options.alwaysSynced ? state.tailEnd : state.syncedOffset
     const first = block.parts.findIndex(({ lines }) => endOfPart(lines) > from)
     const parts: TailPart[] = []
@@ -159,7 +159,7 @@ export class ReplicaSource {
     }
     const last = parts.at(-1)
     if (last === undefined) return undefined
-    return runOf(block, parts, await this.#sign(state, tipOf(block, last)))
+    return runOf(block, parts, this.#sign(state, tipOf(block, last)))
   }
 }
 

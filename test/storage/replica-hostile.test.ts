@@ -234,7 +234,10 @@ t.test('a block is taken only as its owner signed it, however a relay has packed
 })
 
 /** A block of the hostile owner with frames packed by `pack`. */
-async function forgeBlock(pack: (lines: ReturnType<typeof parseLines>) => Buffer[], lamport = 0): Promise<Buffer> {
+async function forgeBlock(
+  pack: (lines: ReturnType<typeof parseLines>) => { readonly data: Buffer; readonly rawLength?: number }[],
+  lamport = 0,
+): Promise<Buffer> {
   const text = Array.from({ length: 4 }, (_, at) =>
     textOf({ lamport: lamport + at, payload: '"the same text"' }, at),
   ).join('')
@@ -242,10 +245,10 @@ async function forgeBlock(pack: (lines: ReturnType<typeof parseLines>) => Buffer
   const hash = nextHash(genesisHash(stream), lines)
   const datas = pack(lines)
   const perFrame = 4 / datas.length
-  const frames = datas.map((data, at) => ({
-    data,
+  const frames = datas.map((packed, at) => ({
     count: perFrame,
     rawLength: (lines.starts[(at + 1) * perFrame] ?? 0) - (lines.starts[at * perFrame] ?? 0),
+    ...packed,
   }))
   const block = await encodeBlock({
     topic: TOPIC,
@@ -274,9 +277,8 @@ t.test('frames that readers could not inflate alone are refused', async (t) => {
   ]
   const flush = { finishFlush: constants.Z_FULL_FLUSH }
   const good = await forgeBlock((lines) =>
-    [0, 2].map(
-      (from) =>
-        deflateFrame({ lines, range: { from, to: from + 2 }, dictionary: NO_DICTIONARY, waiting: 'nobody' }).data,
+    [0, 2].map((from) =>
+      deflateFrame({ lines, range: { from, to: from + 2 }, dictionary: NO_DICTIONARY, waiting: 'nobody' }),
     ),
   )
   const takes = async (bytes: Buffer) => {
@@ -288,19 +290,29 @@ t.test('frames that readers could not inflate alone are refused', async (t) => {
   t.equal(await takes(good), 'accepted')
   const refersBack = await forgeBlock((lines) => {
     const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = halves(lines)
-    return [deflateRawSync(first, flush), deflateRawSync(second, { ...flush, dictionary: first })]
+    return [{ data: deflateRawSync(first, flush) }, { data: deflateRawSync(second, { ...flush, dictionary: first }) }]
   })
   t.match(await takes(refersBack), /inflate alone/, 'the second refers to the first')
-  const ends = await forgeBlock((lines) => [deflateRawSync(lines.bytes)])
+  const ends = await forgeBlock((lines) => [{ data: deflateRawSync(lines.bytes) }])
   t.match(await takes(ends), /inflate alone/, 'it ends the stream itself')
-  const unaligned = await forgeBlock((lines) => [
-    deflateRawSync(lines.bytes, { finishFlush: constants.Z_PARTIAL_FLUSH }),
+  const unaligned = await forgeBlock(({ bytes }) => [
+    { data: deflateRawSync(bytes, { finishFlush: constants.Z_PARTIAL_FLUSH }) },
   ])
   t.match(await takes(unaligned), /inflate alone/, 'it ends between two bytes')
   const emptyBlock = Buffer.of(0x00, 0x00, 0xff, 0xff)
-  const swallows = await forgeBlock(({ bytes }) => [storedBlock(Buffer.concat([bytes, emptyBlock]))])
+  const swallows = await forgeBlock(({ bytes }) => [{ data: storedBlock(Buffer.concat([bytes, emptyBlock])) }])
   t.match(await takes(swallows), /inflate alone/, 'what looks like its end is content')
-  t.match(await takes(await forgeBlock((lines) => [deflateRawSync(lines.bytes, flush)], 2 ** 51)), /lamport is beyond/)
+  const shifted = await forgeBlock(({ bytes }) =>
+    [bytes.subarray(0, 10 + bytes.length / 2), bytes.subarray(10 + bytes.length / 2)].map((half) => ({
+      data: deflateRawSync(half, flush),
+      rawLength: half.length,
+    })),
+  )
+  t.match(await takes(shifted), /end where lines do/, 'the first holds half a line more or less')
+  t.match(
+    await takes(await forgeBlock((lines) => [{ data: deflateRawSync(lines.bytes, flush) }], 2 ** 51)),
+    /lamport is beyond/,
+  )
 })
 
 const SINGLES = Array.from({ length: 13 }, () => 1)

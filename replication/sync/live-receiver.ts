@@ -142,7 +142,7 @@ export class LiveReceiver {
     const status = local.status(stream)
     if (local.isOurs(stream) && status?.own !== false) return 'ignore'
     if (!local.admits(stream, status?.name ?? '')) return 'ignore'
-    const outcome = await local.applyBlock(bytes)
+    const outcome = await local.applyBlock(stream, bytes)
     this.#noteOutcome(stream, outcome, from)
     if (outcome.kind === 'malformed') return 'reject'
     if (outcome.kind === 'known') counters.repeated++

@@ -167,13 +167,16 @@ export class LocalStreams {
     return verified instanceof VerifiedRun ? verified : verified.reason
   }
 
-  applyRun(run: VerifiedRun): Promise<ApplyOutcome> {
+  async applyRun(run: VerifiedRun): Promise<ApplyOutcome> {
+    const outcome = await this.#hold(this.#options.store.applyRun(run))
     this.#note(run.stream)
-    return this.#hold(this.#options.store.applyRun(run))
+    return outcome
   }
 
-  applyBlock(bytes: Uint8Array): Promise<ApplyOutcome> {
-    return this.#hold(this.#options.store.applyBlock(bytes))
+  async applyBlock(stream: StreamId, bytes: Uint8Array): Promise<ApplyOutcome> {
+    const outcome = await this.#hold(this.#options.store.applyBlock(bytes))
+    if (outcome.kind !== 'malformed') this.#note(stream)
+    return outcome
   }
 
   applySeals(seals: readonly BlockSeal[]): Promise<readonly ApplyOutcome[]> {

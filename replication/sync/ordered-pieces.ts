@@ -136,7 +136,7 @@ export class OrderedPieces {
       await Promise.all(before)
       if (this.#isOver()) return
       outcome = await this.#local.applyRun(content)
-    } else outcome = await this.#local.applyBlock(content)
+    } else outcome = await this.#local.applyBlock(this.#stream, content)
     if (outcome.kind !== 'applied' && outcome.kind !== 'known') this.#fail(outcome)
   }
 

@@ -118,3 +118,49 @@ t.test('what its owner prunes goes from replicas too', async (t) => {
   await until(async () => (await readAll(second.store)).length < 60)
   await converged(t, [first, second])
 })
+
+t.test('a node keeps less than the owner when it is told to, and others are not held back by it', async (t) => {
+  const owner = await openSwarmNode(t)
+  const limitsOf = () => ({ ...KEEP_EVERYTHING, maxEvents: 20 })
+  const small = await openSwarmNode(t, { peers: owner.transport.addresses(), policy: { limitsOf } })
+  await until(() => small.transport.connectedPeers().length === 1)
+  await publishSome(owner, 200)
+  await until(async () => {
+    const held = await readAll(small.store)
+    return held.length < 60 && held.at(-1)?.offset === 199
+  })
+  t.equal((await readAll(owner.store)).length, 200)
+  const third = await openSwarmNode(t, { peers: [owner, small].flatMap(({ transport }) => transport.addresses()) })
+  await until(async () => (await readAll(third.store)).length === 200)
+  t.same(third.replicator.stuck(), [])
+})
+
+t.test('what nobody connected has is told as a gap, until somebody comes who has it', async (t) => {
+  const owner = await openSwarmNode(t)
+  const limitsOf = () => ({ ...KEEP_EVERYTHING, maxEvents: 20 })
+  const small = await openSwarmNode(t, { peers: owner.transport.addresses(), policy: { limitsOf } })
+  await publishSome(owner, 200)
+  await until(async () => {
+    const held = await readAll(small.store)
+    return held.length < 60 && held.at(-1)?.offset === 199
+  })
+  await owner.close()
+  const third = await openSwarmNode(t, { peers: small.transport.addresses() })
+  await until(() => third.replicator.stuck().length === 1)
+  t.match(third.replicator.stuck(), [{ from: 0, to: 200 }])
+  const back = await openSwarmNode(t, { path: owner.path, peers: small.transport.addresses() })
+  await until(async () => (await readAll(third.store)).length === 200)
+  t.same(third.replicator.stuck(), [])
+  t.equal((await readAll(back.store)).length, 200)
+})
+
+t.test('no more streams are taken of others than the policy allows', async (t) => {
+  const first = await openSwarmNode(t)
+  const names = ['a', 'b', 'c', 'd']
+  const numbers = await first.store.registerStreams(names)
+  for (const name of names) await publish(first.store, [event(name, ['a'], numbers.get(name))])
+  const second = await openSwarmNode(t, { peers: first.transport.addresses(), policy: { maxStreamsPerNode: 2 } })
+  await until(async () => (await readAll(second.store)).length === 2)
+  await until(() => second.replicator.refusedStreams > 0)
+  t.equal((await readAll(second.store)).length, 2)
+})

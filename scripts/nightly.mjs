@@ -14,7 +14,8 @@ import { root } from './lib/paths.mjs'
 ensureInstalled()
 ensureBuilt()
 
-const folder = join(root, 'dist/test/faults')
+process.env.MILLRACE_TEST_LEVEL = 'nightly'
+const folders = ['faults', 'swarm'].map((name) => join(root, 'dist/test', name))
 const parts = await findParts()
 const { values, positionals } = readArguments()
 const [wanted] = positionals
@@ -49,13 +50,14 @@ function commit() {
   }
 }
 
-/** Modules that export `name` and `run`; the rest of the folder is their support. */
+/** Modules that export `name` and `run`; the rest of the folders is their support. */
 async function findParts() {
   const found = new Map()
-  if (!existsSync(folder)) return found
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.js') && !name.endsWith('.test.js'))) {
-    const module = await import(pathToFileURL(join(folder, file)).href)
-    if (typeof module.run === 'function' && typeof module.name === 'string') found.set(module.name, module)
+  for (const folder of folders.filter((path) => existsSync(path))) {
+    for (const file of readdirSync(folder).filter((name) => name.endsWith('.js') && !name.endsWith('.test.js'))) {
+      const module = await import(pathToFileURL(join(folder, file)).href)
+      if (typeof module.run === 'function' && typeof module.name === 'string') found.set(module.name, module)
+    }
   }
   return found
 }

@@ -34,6 +34,11 @@ export interface QueryResult {
   readonly refusal: string
 }
 
+export interface Progress {
+  readonly present: Readonly<Record<string, number>>
+  readonly toReplicate: Readonly<Record<string, number>>
+}
+
 const MANIFEST = '{"appId":"com.example.proof","displayName":"proof","version":"1.0.0"}'
 
 /** The app API over one connection, as thin as can be. */
@@ -51,8 +56,10 @@ export class ApiClient {
     this.#queryHead = `POST /api/v2/events/query ${common}accept: application/x-ndjson\r\n`
   }
 
-  static async open(port: number, token?: string): Promise<ApiClient> {
-    const connection = await HttpConnection.open({ port, host: '127.0.0.1' })
+  /** @param address port on loopback, or path of a Unix socket */
+  static async open(address: number | string, token?: string): Promise<ApiClient> {
+    const where = typeof address === 'string' ? { path: address } : { port: address, host: '127.0.0.1' }
+    const connection = await HttpConnection.open(where)
     return new ApiClient(connection, token ?? (await fetchToken(connection)))
   }
 
@@ -84,9 +91,14 @@ export class ApiClient {
   }
 
   async offsets(): Promise<Readonly<Record<string, number>>> {
+    return (await this.progress()).present
+  }
+
+  /** How far the node is with all streams, and how many events of which it knows to be missing. */
+  async progress(): Promise<Progress> {
     const reply = await this.get('/api/v2/events/offsets')
     if (reply.status !== 200) throw new Refusal(reply)
-    return (JSON.parse(reply.body.toString()) as { present: Record<string, number> }).present
+    return JSON.parse(reply.body.toString()) as Progress
   }
 
   get(path: string): Promise<HttpReply> {

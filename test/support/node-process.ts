@@ -18,6 +18,8 @@ export interface NodeProcessOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Arguments of Node itself, such as `--cpu-prof`. */
   readonly nodeArgs?: readonly string[]
+  /** What the command begins with, to run the node somewhere else: {@link NamespaceNetwork.within}. */
+  readonly within?: readonly string[]
   /** Milliseconds until a start counts as failed. */
   readonly startTimeoutMs?: number
 }
@@ -84,7 +86,9 @@ export class NodeProcess {
     writeFileSync(configFile, options.config)
     rmSync(socket, { force: true })
     const args = ['run', '--config', configFile, '--data', options.data, '--api', '127.0.0.1:0', '--socket', socket]
-    const child = spawn(...plainNode([...(options.nodeArgs ?? []), MAIN, ...args]), {
+    const [env, envArgs] = plainNode([...(options.nodeArgs ?? []), MAIN, ...args])
+    const [command = env, ...rest] = [...(options.within ?? []), env, ...envArgs]
+    const child = spawn(command, rest, {
       env: { ...process.env, NO_COLOR: '1', ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: options.work,

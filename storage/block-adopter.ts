@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { EventBatch } from '../core/index.js'
 import type { VerifiedBlock } from './block-transfer.js'
 import type { WriteStep } from './database.js'
-import { endOf } from './foreign-parts.js'
+import { endOf, hashAt } from './foreign-parts.js'
 import type { Health } from './health.js'
 import { malformed, type ApplyOutcome } from './replica-outcome.js'
 import type { Contradiction } from './replica-writer.js'
@@ -169,6 +169,9 @@ function outcomeFor(
   if (base === state.record && state.tailEvents > 0) return outcomeBesideTail(block, state)
   if (block.from > place.nextOffset) return { kind: 'gap', nextOffset: place.nextOffset }
   if (block.from < place.nextOffset) {
+    if (base === state.record && state.isEmptied && hashAt(block, place.nextOffset)?.equals(place.hash) === true) {
+      return { kind: 'known' }
+    }
     const offset = place.nextOffset
     return { kind: 'contradiction', offset, reason: `two blocks hold the event before offset ${String(offset)}` }
   }

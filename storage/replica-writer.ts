@@ -319,6 +319,7 @@ async function decideParts({ parts, head }: PartsJob, draft: ReplicaDraft): Prom
     if (!mayBeginAt(parts, head, state)) return { kind: 'gap', nextOffset: draft.nextOffset }
     draft.begin(parts.from, parts.previousHash)
   }
+  if (isInsideDropped(parts, draft)) return { kind: 'known' }
   const contradiction = contradictionOf(parts, draft)
   if (contradiction !== undefined) return contradiction
   const unsigned = draft.unsignedFrom()
@@ -338,6 +339,12 @@ function mayBeginAt(parts: ForeignParts, head: SignedHead | undefined, state: St
   // While any of it is being sealed, its record is not to be touched.
   const isIdle = state.record.blocks === 0 && state.sealable.length === 0
   return head?.firstOffset === parts.from && parts.blockOffset === parts.from && isIdle
+}
+
+/** Whether the parts go on with a block whose begin is pruned and dropped, and nothing but. */
+function isInsideDropped(parts: ForeignParts, { state, nextOffset, added, restart, hash }: ReplicaDraft): boolean {
+  const isEmptied = state.isEmptied && added.length === 0 && restart === undefined
+  return isEmptied && parts.blockOffset < nextOffset && hashAt(parts, nextOffset)?.equals(hash) === true
 }
 
 function contradictionOf(parts: ForeignParts, draft: ReplicaDraft): Contradiction | undefined {

@@ -96,6 +96,15 @@ export class StreamState {
     return newest
   }
 
+  /**
+   * Whether all that was held is gone, so that the next event may lie inside a block whose begin was dropped: of a block
+   * that its owner has pruned, less than all may have arrived.
+   */
+  get isEmptied(): boolean {
+    const { blocks, firstOffset, sealedEnd } = this.record
+    return blocks === 0 && firstOffset === sealedEnd && this.tailEvents === 0 && sealedEnd > 0
+  }
+
   /** Whether no event was ever stored in it. */
   get isUnborn(): boolean {
     return this.nextOffset === 0

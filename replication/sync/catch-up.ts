@@ -155,10 +155,9 @@ export class CatchUp {
       const before = this.#options.local.status(task.stream)?.nextOffset ?? 0
       const helped = await this.#attempt(task, need)
       const advanced = (this.#options.local.status(task.stream)?.nextOffset ?? 0) > before
-      if (helped || advanced) {
-        task.failures = 0
-        continue
-      }
+      // To have found out that signatures are missing is a step, but no success.
+      if (advanced || (helped && need.kind === 'seals')) task.failures = 0
+      if (advanced || helped) continue
       task.failures++
       this.#options.counters.failedFetches++
       this.#schedule(task, Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (task.failures - 1)))
@@ -172,18 +171,19 @@ export class CatchUp {
     if (status?.head === undefined || status.own || status.frozen !== undefined) return undefined
     const { head, nextOffset, unsignedFrom } = status
     if (!this.#options.local.admits(stream, head.name)) return undefined
-    const hasSeals = unsignedFrom !== undefined && unsignedFrom !== task?.sealsMissedFrom
-    if (task?.sealsWanted === true && hasSeals) return { kind: 'seals', from: unsignedFrom }
+    if (task?.sealsWanted === true && unsignedFrom !== undefined) return { kind: 'seals', from: unsignedFrom }
     const from = Math.max(nextOffset, head.firstOffset)
     if (from < head.nextOffset) return { kind: 'events', stretch: { from, to: head.nextOffset } }
     // Its block is complete when a later one has begun.
+    const hasSeals = unsignedFrom !== undefined && unsignedFrom !== task?.sealsMissedFrom
     return hasSeals && head.blockOffset > unsignedFrom ? { kind: 'seals', from: unsignedFrom } : undefined
   }
 
   /** @returns whether it helped */
   async #attempt(task: Task, need: Need): Promise<boolean> {
     const from = need.kind === 'events' ? need.stretch.from : need.from
-    const wanted = need.kind === 'events' ? Math.ceil((need.stretch.to - from) / EVENTS_PER_SOURCE) : 1
+    // Signatures are asked of one after the other, until somebody has some.
+    const wanted = need.kind === 'events' ? Math.ceil((need.stretch.to - from) / EVENTS_PER_SOURCE) : MAX_SOURCES
     const sources = this.#sources(task, from).slice(0, Math.min(wanted, MAX_SOURCES))
     if (sources.length === 0) return false
     for (const peer of sources) this.#load.set(peer, (this.#load.get(peer) ?? 0) + 1)
@@ -206,13 +206,15 @@ export class CatchUp {
     const { stream } = task
     const before = local.status(stream)?.nextOffset ?? 0
     const result = await fetchStretch(this.#options, stream, stretch, sources, this.#closing.signal)
-    for (const peer of result.failed) {
+    const isUnsealed = result.failure?.kind === 'unsealed'
+    // Whose events came too early is not to blame for it: of all peers it is who may have the signatures.
+    for (const peer of isUnsealed ? [] : result.failed) {
       this.#coolDown(task, peer)
       peers.get(peer)?.disappointed(stream)
     }
     const [source] = sources
     if (source !== undefined && (local.status(stream)?.nextOffset ?? 0) > before) await onAdvanced(stream, source)
-    if (result.failure?.kind === 'unsealed') {
+    if (isUnsealed && !task.sealsWanted) {
       task.sealsWanted = true
       return true
     }

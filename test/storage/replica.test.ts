@@ -224,6 +224,36 @@ t.test('blocks whose signatures went with them when their owner pruned do not ho
   }
 })
 
+t.test('the rest of a block whose begin went when its owner pruned is no second history', async (t) => {
+  const [a, b, c] = [await openReplica(t), await openReplica(t), await openReplica(t)]
+  const stream = streamIdOf(a.store.nodeId, 1)
+  const runs: ReplicaPiece[] = []
+  for (const from of [0, 4]) {
+    await publish(
+      a.store,
+      Array.from({ length: 4 }, () => event(from, ['a'], 1)),
+    )
+    const piece = await a.store.replicas.read(stream, from, 1000)
+    if (piece?.kind === 'run') runs.push({ kind: 'run', run: { ...piece.run, blockSignature: undefined } })
+  }
+  const [begin, rest] = runs as [ReplicaPiece, ReplicaPiece]
+  await apply(b.store, begin)
+  await settle(a)
+  await pull(a.store, c.store)
+  const block = await c.store.replicas.read(stream, 4, 1000)
+  a.store.setRetention(new Map([['x', { ...KEEP_EVERYTHING, maxEvents: 1 }]]))
+  for (let at = 0; at < 20; at++) await publish(a.store, [event(at, ['a'], 1)])
+  await until(() => (a.store.replicas.status(stream)?.firstOffset ?? 0) >= 8)
+  const head = await a.store.replicas.signHead(stream)
+  t.equal((head && (await b.store.replicas.saveHead(head)))?.kind, 'ahead')
+  await until(() => b.store.replicas.status(stream)?.firstOffset === 4)
+  t.equal(block?.kind, 'block')
+  t.same(block && (await apply(b.store, block)), { kind: 'known' })
+  t.same(await apply(b.store, rest), { kind: 'known' })
+  await pull(a.store, b.store)
+  await sameInTheEnd(t, b, a)
+})
+
 t.test('a replica that was cut off goes on from what is whole, and the node publishes as before', async (t) => {
   const a = await openReplica(t)
   for (let at = 0; at < 22; at++) await publish(a.store, [event(at)])

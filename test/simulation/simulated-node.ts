@@ -1,0 +1,358 @@
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { toTagSet, type EventBatch, type NodeId, type Publication, type StreamId } from '../../core/index.js'
+import {
+  Replicator,
+  type MemoryNetwork,
+  type ReplicationPolicy,
+  type SwarmTime,
+  type Transport,
+} from '../../replication/index.js'
+import {
+  DataDirectory,
+  KEEP_EVERYTHING,
+  openStore,
+  type Retention,
+  type Store,
+  type SyncMode,
+} from '../../storage/index.js'
+import type { Random } from '../support/random.js'
+import { SimulatedDisk, type DiskImage } from './simulated-disk.js'
+import { pretendBoot } from './simulated-process.js'
+
+/** Streams of each node: kept whole, bounded, and not shared. */
+export const NAMES = ['default', 'orders', 'bounded', 'private'] as const
+const BOUNDED = { ...KEEP_EVERYTHING, maxEvents: 30 }
+
+export interface NodeSettings {
+  readonly sync: SyncMode
+  readonly block: { readonly maxEvents: number; readonly maxBytes: number }
+  /** Own limits for replicas (`replication.keep`), by stream name. */
+  readonly keep: ReadonlyMap<string, Retention>
+}
+
+/** An event that its publisher was told is stored. */
+export interface Acknowledged {
+  readonly publication: Publication
+  readonly payload: string
+}
+
+/** What happens, told as it happens. */
+export interface Observer {
+  /** Part of the course of events, which has to be the same for the same seed. */
+  note(text: string): void
+  /** Something that must not happen. */
+  fault(text: string): void
+}
+
+/** A complete copy of a node's data. */
+interface Backup {
+  readonly disk: DiskImage
+}
+
+/** A process: a store, its place in the network, and what replicates. */
+interface Life {
+  readonly store: Store
+  readonly transport: Transport
+  readonly replicator: Replicator
+  readonly watch: Watch
+  alive: boolean
+}
+
+/** One node of a simulated swarm: lives on its disk, one after the other. */
+export class SimulatedNode {
+  readonly name: string
+  readonly nodeId: NodeId
+  readonly settings: NodeSettings
+  readonly disk: SimulatedDisk
+  readonly acknowledged: Acknowledged[] = []
+  /** The wall clock is off by that, microseconds. */
+  skewMicros = 0
+  /** Of an older copy: the own history may be forked, events since then lost. */
+  restored = false
+  readonly #directory: DataDirectory
+  readonly #network: MemoryNetwork
+  readonly #observer: Observer
+  #life: Life | undefined
+  #boot = 0
+  #changing: Promise<void> = Promise.resolve()
+  /** Whether it is to run once what is under way is done. */
+  #wanted = false
+
+  private constructor(parts: {
+    readonly name: string
+    readonly settings: NodeSettings
+    readonly disk: SimulatedDisk
+    readonly directory: DataDirectory
+    readonly network: MemoryNetwork
+    readonly observer: Observer
+  }) {
+    this.name = parts.name
+    this.nodeId = parts.directory.nodeId
+    this.settings = parts.settings
+    this.disk = parts.disk
+    this.#directory = parts.directory
+    this.#network = parts.network
+    this.#observer = parts.observer
+  }
+
+  /** Makes its directory with an identity that the seed decides; it does not run yet. */
+  static async create(options: {
+    readonly name: string
+    readonly path: string
+    readonly settings: NodeSettings
+    readonly network: MemoryNetwork
+    readonly random: Random
+    readonly observer: Observer
+  }): Promise<SimulatedNode> {
+    const { path, network, random } = options
+    mkdirSync(path, { recursive: true })
+    writeFileSync(join(path, 'identity.key'), `${random.bytes(32).toString('hex')}\n`)
+    const directory = await DataDirectory.open(path)
+    const disk = new SimulatedDisk(path, network.time, random)
+    return new SimulatedNode({ ...options, directory, disk })
+  }
+
+  get store(): Store | undefined {
+    return this.#life?.store
+  }
+
+  get transport(): Transport | undefined {
+    return this.#life?.transport
+  }
+
+  get replicator(): Replicator | undefined {
+    return this.#life?.replicator
+  }
+
+  get isUp(): boolean {
+    return this.#life !== undefined
+  }
+
+  /** Starts it, after whatever is being done with it. */
+  start(neighbours: readonly NodeId[]): Promise<void> {
+    this.#wanted = true
+    return this.#change(async () => {
+      const diskLife = this.disk.life
+      try {
+        if (this.#life === undefined && this.#wanted) await this.#open(neighbours)
+      } catch (error) {
+        // Killed while it started, or its disk is full: the operator tries again later.
+        if (diskLife === this.disk.life && isWell(this.disk)) throw error
+        this.#observer.note(`${this.name} does not start`)
+      }
+    })
+  }
+
+  /** Ends it as an operator does. */
+  stop(): Promise<void> {
+    this.#wanted = false
+    return this.#change(async () => {
+      const life = this.#life
+      if (life === undefined) return
+      this.#observer.note(`${this.name} stops`)
+      this.#life = undefined
+      await life.replicator.close()
+      await life.transport.close()
+      await life.store.close()
+      life.alive = false
+    })
+  }
+
+  /** Ends it without a word: the process, or all of the machine. */
+  kill(isPowerCut: boolean): void {
+    const life = this.#life
+    this.#wanted = false
+    if (life === undefined) {
+      this.disk.crash(isPowerCut)
+      return
+    }
+    this.#observer.note(`${this.name} ${isPowerCut ? 'loses power' : 'is killed'}`)
+    this.#life = undefined
+    life.alive = false
+    life.watch.end()
+    this.#network.kill(this.nodeId)
+    this.disk.crash(isPowerCut)
+    if (isPowerCut) this.#boot++
+    // What is left of the process finds that nothing works any more, and gives its file handles back.
+    void this.#change(() => life.store.close())
+  }
+
+  /** A copy of the data directory at this moment; only when it does not run. */
+  backUp(): Backup {
+    copyFileSync(this.#headFile(), `${this.#headFile()}.backup`)
+    return { disk: this.disk.image() }
+  }
+
+  restore(backup: Backup): void {
+    this.#observer.note(`${this.name} goes back to a backup`)
+    this.restored = true
+    this.disk.restore(backup.disk)
+    copyFileSync(`${this.#headFile()}.backup`, this.#headFile())
+  }
+
+  get hasBackup(): boolean {
+    return existsSync(`${this.#headFile()}.backup`)
+  }
+
+  async publish(payloads: readonly string[], streamNumber: number): Promise<void> {
+    const store = this.#life?.store
+    if (store === undefined) return
+    const timestamp = this.#nowMicros()
+    const tags = toTagSet([this.name, `n${streamNumber}`])
+    // A restored node goes on in other streams, which its routes name by the same numbers.
+    const events = payloads.map((payload) => ({ tags, payload: Buffer.from(JSON.stringify(payload)), streamNumber }))
+    try {
+      const publications = await store.append({ appId: 'com.example.sim', timestamp, events })
+      publications.forEach((publication, at) => {
+        const payload = payloads[at] ?? ''
+        this.acknowledged.push({ publication, payload })
+        this.#observer.note(
+          `${this.name} has ${publication.stream.slice(-3)} ${publication.offset} ${publication.lamport} ${payload}`,
+        )
+      })
+    } catch (error) {
+      // Not acknowledged: the process ended meanwhile, or the disk or a fork or a restored backup forbids it.
+      this.#observer.note(`${this.name} refuses: ${error instanceof Error ? error.message.slice(0, 40) : 'a fault'}`)
+    }
+  }
+
+  /** The operator's decision when others hold more of the own streams. */
+  async beginEpochIfAhead(): Promise<void> {
+    const replicas = this.#life?.store.replicas
+    if (replicas === undefined || replicas.ownAhead.length === 0) return
+    this.#observer.note(`${this.name} begins an epoch`)
+    await replicas.beginEpoch().catch(() => undefined)
+  }
+
+  async close(): Promise<void> {
+    await this.stop()
+    await this.#directory.close()
+    this.disk.remove()
+    rmSync(this.#directory.path, { recursive: true, force: true })
+  }
+
+  #headFile(): string {
+    return join(this.#directory.path, 'topics', 'sim', 'head')
+  }
+
+  #nowMicros(): number {
+    return this.#network.time.nowMicros() + this.skewMicros
+  }
+
+  #change(work: () => Promise<void>): Promise<void> {
+    const done = this.#changing.then(work)
+    this.#changing = done.catch((error: unknown) => {
+      this.#observer.fault(`${this.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+    })
+    return this.#changing
+  }
+
+  async #open(neighbours: readonly NodeId[]): Promise<void> {
+    const { settings, nodeId } = this
+    const { sync, block, keep } = settings
+    const { life: diskLife } = this.disk
+    const clock = { nowMicros: () => this.#nowMicros(), monotonicMs: () => this.#network.time.monotonicMs() }
+    pretendBoot(`${this.name}-${this.#boot}`)
+    const state = { alive: true }
+    const logger = this.#logger(state)
+    const store = await openStore({
+      directory: this.#directory,
+      topic: 'sim',
+      clock,
+      logger,
+      sync,
+      block,
+      pruneIntervalMs: 5_000,
+      cacheBytes: 256 * 1024,
+      maxInFlightBytes: 256 * 1024,
+      maxUnsealedBytes: 4 * 1024 * 1024,
+      reserveBytes: 4096,
+    })
+    await store.registerStreams(NAMES)
+    store.setRetention(new Map([['bounded', BOUNDED]]))
+    if (!this.#wanted || diskLife !== this.disk.life) {
+      await store.close()
+      return
+    }
+    const transport = this.#network.join(nodeId, neighbours)
+    this.#watchBlame(transport)
+    const time: SwarmTime = {
+      ...clock,
+      after: (delayMs, run) =>
+        this.#network.time.after(delayMs, () => {
+          if (state.alive) run()
+        }),
+      hold: (work) => work,
+    }
+    const policy: ReplicationPolicy = {
+      headsIntervalMs: 10_000,
+      maxStreams: 10_000,
+      maxStreamsPerNode: 256,
+      isShared: (name) => name !== 'private',
+      isWanted: () => true,
+      limitsOf: (name) => keep.get(name),
+    }
+    const watch = new Watch(store, (text) => {
+      if (state.alive) this.#observer.fault(`${this.name}: ${text}`)
+    })
+    const replicator = new Replicator({ transport, store: store.replicas, topic: 'sim', time, policy, logger })
+    this.#life = Object.assign(state, { store, transport, replicator, watch })
+    this.#observer.note(`${this.name} is up`)
+  }
+
+  /** An honest node has no reason to blame another honest one. */
+  #watchBlame(transport: Transport): void {
+    const blame = transport.blame.bind(transport)
+    transport.blame = (peer, points, reason) => {
+      this.#observer.fault(`${this.name} blames an honest node: ${reason}`)
+      blame(peer, points, reason)
+    }
+  }
+
+  #logger(state: { readonly alive: boolean }) {
+    const told = (level: string) => (fields: object, message: string) => {
+      if (!state.alive) return
+      const { err } = fields as { err?: Error }
+      this.#observer.note(`${this.name} logs ${message}`)
+      if (isExpected(message, this)) return
+      this.#observer.fault(`${this.name} logs ${level}: ${message}${err === undefined ? '' : ` (${err.message})`}`)
+    }
+    return { info: () => undefined, warn: told('a warning'), error: told('an error') }
+  }
+}
+
+function isWell({ conditions }: SimulatedDisk): boolean {
+  return !conditions.isFull && conditions.failing === 0
+}
+
+/** What a node says when its disk or its clock misbehaves, or its data are those of an older copy. */
+function isExpected(message: string, { restored }: SimulatedNode): boolean {
+  if (/the disk (refuses|does not take)|clock jumped/.test(message)) return true
+  return restored && /others hold more of an own stream/.test(message)
+}
+
+/** A subscription to everything: each event exactly once, in each stream without gaps. */
+class Watch {
+  readonly #next: Map<StreamId, number>
+  readonly #fault: (text: string) => void
+  readonly end: () => void
+
+  constructor(store: Store, fault: (text: string) => void) {
+    this.#fault = fault
+    this.#next = new Map([...store.offsets()].map(([stream, offset]) => [stream, offset + 1]))
+    this.end = store.onCommit((batches) => {
+      for (const batch of batches) this.#take(batch)
+    })
+  }
+
+  #take(batch: EventBatch): void {
+    for (let at = 0; at < batch.length; at++) {
+      const { stream, offset } = batch.event(at)
+      const next = this.#next.get(stream)
+      // What its owner has pruned is not waited for.
+      if (next !== undefined && offset < next) this.#fault(`${stream} ${String(offset)} came twice`)
+      this.#next.set(stream, offset + 1)
+    }
+  }
+}

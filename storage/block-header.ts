@@ -113,14 +113,17 @@ export function decodeBlockHeader(value: Buffer, place: RecordPlace): BlockHeade
   return { ...identity, payloadBytes, signature, dictionary, frames: readFrameTable(reader, identity.count) }
 }
 
+/** Events of a block. */
+type BlockStretch = Pick<BlockHeader, 'stream' | 'firstOffset' | 'count'>
+
 /**
  * Which block a header belongs to; nothing else of it is looked at.
  *
  * @throws CorruptRecordError
  */
-export function decodeBlockPlace(value: Buffer, place: RecordPlace): Pick<BlockHeader, 'stream' | 'firstOffset'> {
+export function decodeBlockPlace(value: Buffer, place: RecordPlace): BlockStretch {
   const reader = beginReading(value, place)
-  return { stream: reader.text(), firstOffset: reader.varint() }
+  return { stream: reader.text(), firstOffset: reader.varint(), count: reader.count(MAX_BLOCK_EVENTS) }
 }
 
 function beginReading(value: Buffer, place: RecordPlace): ByteReader {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inflateRawSync } from 'node:zlib'
-import { parseStreamId, StreamIdError } from '../core/index.js'
+import { parseStreamId, StreamIdError, type StreamId } from '../core/index.js'
 import { framePart, HEADER_PART, identifyBlock, openBlockHeader, openFramesValue } from './block.js'
 import {
   allFrames,
@@ -81,14 +81,21 @@ export function decodeTransfer(bytes: Uint8Array): DecodedTransfer | undefined {
   }
 }
 
+/** Which block a transfer claims to be. */
+export interface BlockPlace {
+  readonly stream: StreamId
+  readonly firstOffset: number
+  readonly nextOffset: number
+}
+
 /** Which block a transfer claims to be, from its first bytes alone; `undefined` when these are none of a transfer. */
-export function placeOfBlock(bytes: Uint8Array): Pick<ForeignParts, 'stream' | 'from'> | undefined {
+export function placeOfBlock(bytes: Uint8Array): BlockPlace | undefined {
   try {
     const reader = readerOf(bytes)
     if (reader.u8() !== FORMAT) return undefined
-    const { stream, firstOffset } = decodeBlockPlace(reader.sized(), reader.place)
+    const { stream, firstOffset, count } = decodeBlockPlace(reader.sized(), reader.place)
     parseStreamId(stream)
-    return { stream, from: firstOffset }
+    return { stream, firstOffset, nextOffset: firstOffset + count }
   } catch (error) {
     if (error instanceof CorruptRecordError || error instanceof StreamIdError) return undefined
     throw error

@@ -67,6 +67,19 @@ function deflated(lines: Buffer): Buffer | Promise<Buffer> {
 
 /** @returns `undefined` for bytes that are no run; what it says is not checked, see {@link verifyRun} */
 export async function decodeRun(bytes: Uint8Array): Promise<CommitRun | undefined> {
+  const packed = unpack(bytes)
+  return packed === undefined ? undefined : inflateRun(packed)
+}
+
+/** A run as it travels: its lines may be deflated. */
+interface PackedRun extends Omit<CommitRun, 'lines'> {
+  readonly deflated: boolean
+  /** Bytes of the lines, as the sender says. */
+  readonly length: number
+  readonly content: Buffer
+}
+
+function unpack(bytes: Uint8Array): PackedRun | undefined {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   const reader = new ByteReader(view, 0, { stream: '', offset: 0, part: 'commit run' })
   try {
@@ -81,13 +94,17 @@ export async function decodeRun(bytes: Uint8Array): Promise<CommitRun | undefine
     const content = reader.bytes(reader.remaining)
     const wellFormed = signature.length === 0 || signature.length === SIGNATURE_LENGTH
     if (head === undefined || !wellFormed || (codec !== CODEC_STORED && codec !== CODEC_DEFLATE)) return undefined
-    const lines = codec === CODEC_STORED ? Buffer.from(content) : await inflateTo(content, length)
-    if (lines?.length !== length) return undefined
-    return { from, previousHash, counts, lines, head, blockSignature: signature.length === 0 ? undefined : signature }
+    const blockSignature = signature.length === 0 ? undefined : signature
+    return { from, previousHash, counts, head, blockSignature, deflated: codec === CODEC_DEFLATE, length, content }
   } catch (error) {
     if (error instanceof CorruptRecordError) return undefined
     throw error
   }
+}
+
+async function inflateRun({ deflated, length, content, ...run }: PackedRun): Promise<CommitRun | undefined> {
+  const lines = deflated ? await inflateTo(content, length) : Buffer.from(content)
+  return lines?.length === length ? { ...run, lines } : undefined
 }
 
 /** The head of a run, without looking at the rest; `undefined` when there is none. Its signature is not checked. */
@@ -123,6 +140,8 @@ export class VerifiedRun implements ForeignParts {
   readonly parts: readonly ForeignPart[]
   readonly head: SignedHead
   readonly blockSignature: Buffer | undefined
+  /** What it takes in memory, about. */
+  readonly lineBytes: number
 
   private constructor(run: CommitRun, parts: readonly ForeignPart[]) {
     this.stream = run.head.stream
@@ -132,10 +151,27 @@ export class VerifiedRun implements ForeignParts {
     this.parts = parts
     this.head = run.head
     this.blockSignature = run.blockSignature
+    this.lineBytes = run.lines.length
+  }
+
+  static async receive(topic: string, bytes: Uint8Array, nowMicros: number): Promise<VerifiedRun | Malformed> {
+    const packed = unpack(bytes)
+    if (packed === undefined) return malformed('it cannot be read')
+    // First of all: nobody but the owner of a stream can make us inflate anything.
+    const fault = faultOfHead(topic, packed.head, nowMicros)
+    if (fault !== undefined) return malformed(fault)
+    const run = await inflateRun(packed)
+    return run === undefined ? malformed('it cannot be read') : VerifiedRun.#check(run, nowMicros)
   }
 
   static async verify(topic: string, run: CommitRun, nowMicros: number): Promise<VerifiedRun | Malformed> {
     const fault = faultOfForm(run) ?? faultOfHead(topic, run.head, nowMicros)
+    return fault === undefined ? VerifiedRun.#check(run, nowMicros) : malformed(fault)
+  }
+
+  /** Everything but the signature of the head. */
+  static async #check(run: CommitRun, nowMicros: number): Promise<VerifiedRun | Malformed> {
+    const fault = faultOfForm(run)
     if (fault !== undefined) return malformed(fault)
     const { head, from, lines: bytes } = run
     try {
@@ -160,6 +196,15 @@ export class VerifiedRun implements ForeignParts {
  */
 export function verifyRun(topic: string, run: CommitRun, nowMicros: number): Promise<VerifiedRun | Malformed> {
   return VerifiedRun.verify(topic, run, nowMicros)
+}
+
+/**
+ * Reads and checks a run as it came from elsewhere. Nothing is inflated before its head's signature is found right.
+ *
+ * @param nowMicros wall clock, µs since 1970: bounds lamports
+ */
+export function receiveRun(topic: string, bytes: Uint8Array, nowMicros: number): Promise<VerifiedRun | Malformed> {
+  return VerifiedRun.receive(topic, bytes, nowMicros)
 }
 
 function faultOfForm({ from, counts, lines, head }: CommitRun): string | undefined {

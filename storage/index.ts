@@ -1,7 +1,7 @@
 export { BlobStore, BlobTooLargeError, type BlobContent, type BlobEntry } from './blobs.js'
 export type { BlockSeal } from './block-seal.js'
-export { placeOfBlock } from './block-transfer.js'
-export { decodeRun, encodeRun, headOfRun, verifyRun, VerifiedRun, type CommitRun } from './commit-run.js'
+export { placeOfBlock, type BlockPlace } from './block-transfer.js'
+export { decodeRun, encodeRun, headOfRun, receiveRun, verifyRun, VerifiedRun, type CommitRun } from './commit-run.js'
 export { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
 export { DataDirectory, encodeTopic, type TopicDirectory, type TopicUsage } from './data-directory.js'
 export type {

@@ -18,6 +18,7 @@ import { malformed, type ApplyOutcome, type HeadOutcome } from './replica-outcom
 import { ReplicaSource, type ReplicaPiece } from './replica-source.js'
 import type { Contradiction, ReplicaJob } from './replica-writer.js'
 import type { Retention } from './retention.js'
+import { Room } from './room.js'
 import type { Sealer } from './sealer.js'
 import { faultOfHead, type SignedHead } from './signed-head.js'
 import type { StoreLogger } from './store-options.js'
@@ -87,6 +88,9 @@ export interface ReplicaStoreOptions {
 /** Streams of others of which only a head is known. Beyond, new ones are forgotten until there is room. */
 const MAX_ANNOUNCED = 65_536
 
+/** Lines of blocks from elsewhere that are inflated and checked at a time, bytes. */
+const MAX_CHECKING_BYTES = 32 * 1024 * 1024
+
 /** What a job takes in a group beside its lines, bytes. */
 const JOB_OVERHEAD = 1024
 
@@ -103,6 +107,7 @@ export class ReplicaStore {
   readonly #adopter: BlockAdopter
   readonly #history: OwnHistory
   readonly #turns = new Turns()
+  readonly #room = new Room(MAX_CHECKING_BYTES)
   /** What this node is and was. */
   readonly #authors: readonly NodeId[]
   /** Newest heads beyond what is held. */
@@ -250,7 +255,10 @@ export class ReplicaStore {
     const { header } = transfer
     if (this.#history.isPresent(header.stream)) return { kind: 'own' }
     const turn = this.#turns.take(header.stream)
+    const lineBytes = header.frames.positions.at(-1) ?? 0
+    const room = this.#room.take(lineBytes)
     try {
+      await room
       const seen = await this.#seenBefore(header)
       if (seen !== undefined) return seen
       const block = await verifyTransfer(topic, transfer, clock.nowMicros())
@@ -265,6 +273,7 @@ export class ReplicaStore {
       return outcome
     } finally {
       turn.end()
+      this.#room.give(lineBytes)
     }
   }
 

@@ -75,7 +75,7 @@ export function decodeHead(bytes: Uint8Array): SignedHead | undefined {
     const statement = readStatement(reader)
     const signature = reader.bytes(SIGNATURE_LENGTH)
     reader.end()
-    return { ...statement, signature }
+    return nodeOf(statement.stream) === undefined ? undefined : { ...statement, signature }
   } catch (error) {
     if (error instanceof CorruptRecordError) return undefined
     throw error

@@ -3,7 +3,7 @@ import type { Connection, IncomingStreamData, PeerId, Stream, Topology } from '@
 import { Uint8ArrayList } from 'uint8arraylist'
 import type { NodeId } from '../../core/index.js'
 import type { MutableCounters } from '../counters.js'
-import { Allowance } from './allowance.js'
+import { Allowance } from '../allowance.js'
 import { decodeProbe, encodeProbe, encodeVarint, inspectFrame, readVarint, splitFrame } from './gossip-frames.js'
 import { OutboundQueue, QueueBudget } from './outbound-queue.js'
 import { nodeIdOf } from './peer-ids.js'

@@ -35,7 +35,7 @@ import {
   type TransportEvent,
 } from '../transport.js'
 import { isLoopback, learnAddress, parsePeerAddress } from './addresses.js'
-import { Allowance } from './allowance.js'
+import { Allowance } from '../allowance.js'
 import { Dialer } from './dialer.js'
 import { describeFailure } from './failures.js'
 import { GossipLinks } from './gossip-links.js'

@@ -1,9 +1,12 @@
 import type { NodeId, StreamId } from '../../core/index.js'
 import { encodeHead, type ReplicaStatus } from '../../storage/index.js'
+import { PeerBusyError } from '../transport-errors.js'
 import type { Transport } from '../transport.js'
 import { decodeRequest, encodeAnswer, groupItems, type HeldHead, type SyncAnswer, type SyncRequest } from '../wire.js'
 import { bucketOf, hasBucket, type HeadDigester } from './head-digest.js'
 import type { LocalStreams } from './local-streams.js'
+import { PeerBudgets } from './peer-budgets.js'
+import type { SwarmTime } from './swarm-time.js'
 
 /** Lines of one message of an answer, about. */
 const PIECE_BYTES = 512 * 1024
@@ -11,17 +14,55 @@ const PIECE_BYTES = 512 * 1024
 const MAX_SEALS = 4096
 /** Blame for a request that cannot be read: five of them in a row cut the peer. */
 const MALFORMED_POINTS = 20
+/**
+ * Streams that are gone through for one peer to compare: burst, per second. A comparison is due every few seconds, so an
+ * honest peer needs a hundredth of it.
+ */
+const SCANS = [1_000_000, 100_000] as const
+/** What a comparison costs beside its streams. */
+const SCAN_BASE = 1000
+/** Requests for events of one peer that are answered at once: burst, per second. More of them wait. */
+const FETCHES = [20_000, 2_000] as const
+const WAIT_MS = 100
+/** Bytes that a peer may get again over one connection: burst, per second. */
+const REPEATS = [64 * 1024 * 1024, 4 * 1024 * 1024] as const
+/** Streams of which it is remembered how far a peer got them. */
+const MAX_SERVED = 10_000
+/** Blame for a request beyond what is reasonable; it is not answered. */
+const GREED_POINTS = 10
 
-/** Answers what other nodes ask. */
+export interface AnswererOptions {
+  readonly local: LocalStreams
+  readonly transport: Transport
+  readonly digester: HeadDigester
+  readonly time: SwarmTime
+}
+
+/** Answers what other nodes ask, as long as they ask for it with reason. */
 export class Answerer {
   readonly #local: LocalStreams
   readonly #transport: Transport
   readonly #digester: HeadDigester
+  readonly #time: SwarmTime
+  readonly #scans: PeerBudgets
+  readonly #fetches: PeerBudgets
+  readonly #repeats: PeerBudgets
+  /** How far each peer got each stream. */
+  readonly #served = new Map<NodeId, Map<StreamId, number>>()
 
-  constructor(local: LocalStreams, transport: Transport, digester: HeadDigester) {
+  constructor({ local, transport, digester, time }: AnswererOptions) {
     this.#local = local
     this.#transport = transport
     this.#digester = digester
+    this.#time = time
+    this.#scans = new PeerBudgets(time, SCANS)
+    this.#fetches = new PeerBudgets(time, FETCHES)
+    this.#repeats = new PeerBudgets(time, REPEATS)
+  }
+
+  /** A peer that connects anew may have lost what it had. */
+  gone(peer: NodeId): void {
+    this.#served.delete(peer)
   }
 
   async *answer(peer: NodeId, bytes: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -30,33 +71,55 @@ export class Answerer {
       this.#transport.blame(peer, MALFORMED_POINTS, 'it asks what cannot be read')
       return
     }
-    for await (const answer of this.#answers(request)) {
+    await this.#admit(peer, request)
+    for await (const answer of this.#answers(peer, request)) {
       if (signal.aborted) return
       yield encodeAnswer(answer)
     }
   }
 
-  #answers(request: SyncRequest): AsyncIterable<SyncAnswer> {
+  /** @throws PeerBusyError */
+  async #admit(peer: NodeId, { kind }: SyncRequest): Promise<void> {
+    if (kind === 'fetch' || kind === 'seals') {
+      if (!this.#fetches.take(peer, 1)) await this.#pause()
+      return
+    }
+    if (this.#scans.take(peer, SCAN_BASE)) return
+    this.#transport.blame(peer, GREED_POINTS, 'it compares without end')
+    throw new PeerBusyError(peer)
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#time.after(WAIT_MS, resolve)
+    })
+  }
+
+  #answers(peer: NodeId, request: SyncRequest): AsyncIterable<SyncAnswer> {
     switch (request.kind) {
       case 'compare':
-        return once(this.#compare(request.digest))
+        return once(this.#compare(peer, request.digest))
       case 'heads':
-        return this.#heads(request.buckets)
+        return this.#heads(peer, request.buckets)
       case 'fetch':
-        return this.#fetch(request.stream, request.from, request.to)
+        return this.#fetch(peer, request.stream, request.from, request.to)
       case 'seals':
         return this.#seals(request.stream, request.from, request.limit)
     }
   }
 
-  #compare(theirs: Uint8Array): SyncAnswer {
-    const { digest, buckets } = this.#digester.digest(this.#local.shared())
+  #compare(peer: NodeId, theirs: Uint8Array): SyncAnswer {
+    const streams = this.#local.shared()
+    this.#scans.charge(peer, streams.length)
+    const { digest, buckets } = this.#digester.digest(streams)
     return digest.equals(theirs) ? { kind: 'same' } : { kind: 'buckets', digests: buckets }
   }
 
-  async *#heads(buckets: Uint8Array): AsyncGenerator<SyncAnswer> {
+  async *#heads(peer: NodeId, buckets: Uint8Array): AsyncGenerator<SyncAnswer> {
     const heads: HeldHead[] = []
-    for (const status of this.#local.shared()) {
+    const streams = this.#local.shared()
+    this.#scans.charge(peer, streams.length)
+    for (const status of streams) {
       if (!hasBucket(buckets, bucketOf(status.stream))) continue
       const head = await this.#headOf(status)
       if (head !== undefined) heads.push({ head, held: status.nextOffset })
@@ -69,7 +132,7 @@ export class Answerer {
     return newest === undefined ? undefined : encodeHead(newest)
   }
 
-  async *#fetch(stream: StreamId, from: number, to: number): AsyncGenerator<SyncAnswer> {
+  async *#fetch(peer: NodeId, stream: StreamId, from: number, to: number): AsyncGenerator<SyncAnswer> {
     for (let next = from; next < to && this.#local.isShared(stream);) {
       const piece = await this.#local.read(stream, next, PIECE_BYTES)
       if (piece === undefined) return
@@ -77,14 +140,29 @@ export class Answerer {
         yield piece
         return
       }
-      if (piece.kind === 'block') {
-        yield piece
-        next = piece.nextOffset
-        continue
-      }
-      yield { kind: 'run', run: await this.#local.encodeRun(piece.run) }
-      next = piece.run.head.nextOffset
+      const answer: SyncAnswer =
+        piece.kind === 'block' ? piece : { kind: 'run', run: await this.#local.encodeRun(piece.run) }
+      next = piece.kind === 'block' ? piece.nextOffset : piece.run.head.nextOffset
+      if (!this.#mayGet(peer, stream, next, answer.kind === 'block' ? answer.bytes.length : answer.run.length)) return
+      yield answer
     }
+  }
+
+  /** Notes what a peer gets, and refuses when it asks for the same again and again. */
+  #mayGet(peer: NodeId, stream: StreamId, nextOffset: number, bytes: number): boolean {
+    let served = this.#served.get(peer)
+    if (served === undefined) this.#served.set(peer, (served = new Map<StreamId, number>()))
+    const before = served.get(stream) ?? 0
+    if (nextOffset > before) {
+      served.delete(stream)
+      served.set(stream, nextOffset)
+      const [oldest] = served.keys()
+      if (served.size > MAX_SERVED && oldest !== undefined) served.delete(oldest)
+      return true
+    }
+    if (this.#repeats.take(peer, bytes)) return true
+    this.#transport.blame(peer, GREED_POINTS, 'it fetches the same events again and again')
+    return false
   }
 
   async *#seals(stream: StreamId, from: number, limit: number): AsyncGenerator<SyncAnswer> {

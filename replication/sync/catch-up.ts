@@ -1,4 +1,5 @@
 import { parseStreamId, type NodeId, type StreamId } from '../../core/index.js'
+import { Allowance } from '../allowance.js'
 import type { Transport } from '../transport.js'
 import type { LocalStreams } from './local-streams.js'
 import type { PeerBook } from './peer-book.js'
@@ -15,11 +16,21 @@ const MAX_ACTIVE = 8
 const MAX_SOURCES = 4
 /** Events below which a second source is not worth it. */
 const EVENTS_PER_SOURCE = 4096
+/** Events asked for at a time, whatever a head promises. */
+const MAX_STRETCH_EVENTS = 2 ** 20
 /** Until a peer that failed is asked again for the same stream, ms. */
 const COOLDOWN_MS = 2_000
 /** Until a stream that nobody could give is tried again, ms, at first and at most. */
 const FIRST_RETRY_MS = 500
 const LONGEST_RETRY_MS = 10_000
+/** From so many attempts in vain on it becomes rarer still; somebody new who knows of it is asked at once, ms. */
+const HOPELESS_AFTER = 8
+const HOPELESS_RETRY_MS = 300_000
+/** How long the next piece of an answer may take, ms; twice as long after each attempt in vain, as events can be large. */
+const PATIENCE_FOR_PIECE_MS = 10_000
+const LONGEST_PATIENCE_MS = 160_000
+/** Questions to peers who have not said that they know of a stream: burst, per second. */
+const GUESSES = [64, 4] as const
 /** Attempts without any success before the operator is told of a gap. */
 const STUCK_AFTER = 3
 
@@ -70,10 +81,12 @@ export class CatchUp {
   readonly #closing = new AbortController()
   /** Requests under way, by peer. */
   readonly #load = new Map<NodeId, number>()
+  readonly #guesses: Allowance
   #turn = 0
 
   constructor(options: CatchUpOptions) {
     this.#options = options
+    this.#guesses = new Allowance(...GUESSES, options.time.monotonicMs())
   }
 
   /** Looks whether something of a stream is missing, and fetches it soon. */
@@ -132,9 +145,9 @@ export class CatchUp {
   }
 
   #startQueued(): void {
-    for (const task of this.#tasks.values()) {
-      if (this.#running.size >= MAX_ACTIVE || this.#closing.signal.aborted) return
-      if (task.state !== 'queued') continue
+    while (this.#running.size < MAX_ACTIVE && !this.#closing.signal.aborted) {
+      const task = this.#nextQueued()
+      if (task === undefined) return
       task.state = 'running'
       const done = this.#run(task).finally(() => {
         this.#running.delete(done)
@@ -142,6 +155,17 @@ export class CatchUp {
       })
       this.#running.add(done)
     }
+  }
+
+  /** Those that have failed before come after all others: whoever announces what nobody has holds up nobody. */
+  #nextQueued(): Task | undefined {
+    let next: Task | undefined
+    for (const task of this.#tasks.values()) {
+      if (task.state !== 'queued') continue
+      if (task.failures === 0) return task
+      if (next === undefined || task.failures < next.failures) next = task
+    }
+    return next
   }
 
   async #run(task: Task): Promise<void> {
@@ -160,7 +184,7 @@ export class CatchUp {
       if (advanced || helped) continue
       task.failures++
       this.#options.counters.failedFetches++
-      this.#schedule(task, Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (task.failures - 1)))
+      this.#schedule(task, retryMs(task.failures))
       return
     }
   }
@@ -205,12 +229,21 @@ export class CatchUp {
     const { local, peers, onAdvanced, onPruned } = this.#options
     const { stream } = task
     const before = local.status(stream)?.nextOffset ?? 0
-    const result = await fetchStretch(this.#options, stream, stretch, sources, this.#closing.signal)
+    const patienceMs = Math.min(LONGEST_PATIENCE_MS, PATIENCE_FOR_PIECE_MS * 2 ** task.failures)
+    const options = { ...this.#options, patienceMs }
+    const { from } = stretch
+    const part = { from, to: Math.min(stretch.to, from + MAX_STRETCH_EVENTS) }
+    const result = await fetchStretch(options, stream, part, sources, this.#closing.signal)
     const isUnsealed = result.failure?.kind === 'unsealed'
     // Whose events came too early is not to blame for it: of all peers it is who may have the signatures.
-    for (const peer of isUnsealed ? [] : result.failed) {
+    for (const peer of isUnsealed ? [] : [...result.failed, ...result.pruned]) {
       this.#coolDown(task, peer)
       peers.get(peer)?.disappointed(stream)
+    }
+    const nowMs = this.#options.time.monotonicMs()
+    for (const peer of sources) {
+      if (result.unreliable.has(peer)) peers.get(peer)?.failed(nowMs)
+      else if (!result.failed.has(peer)) peers.get(peer)?.gave()
     }
     const [source] = sources
     if (source !== undefined && (local.status(stream)?.nextOffset ?? 0) > before) await onAdvanced(stream, source)
@@ -243,16 +276,23 @@ export class CatchUp {
     const { peers, transport, time } = this.#options
     const nowMs = time.monotonicMs()
     const { nodeId: owner } = parseStreamId(task.stream)
-    const free = transport.connectedPeers().filter((peer) => (task.cooldowns.get(peer) ?? -Infinity) <= nowMs)
+    const free = transport
+      .connectedPeers()
+      .filter((peer) => (task.cooldowns.get(peer) ?? -Infinity) <= nowMs && peers.get(peer)?.isTrusted(nowMs) !== false)
     // What a peer said at the last comparison may be old: the owner, and who passed on something newer, have more.
     const holders = free.filter(
       (peer) => peer === owner || task.hints.has(peer) || (peers.get(peer)?.heldOf(task.stream) ?? 0) > from,
     )
-    const chosen = holders.length > 0 ? holders : free
+    const chosen = holders.length > 0 || !this.#guesses.take(1, nowMs) ? holders : free
     const turn = this.#turn++
     return chosen
       .map((peer, at) => ({ peer, load: this.#load.get(peer) ?? 0, place: (at + turn) % chosen.length }))
       .sort((one, other) => one.load - other.load || one.place - other.place)
       .map(({ peer }) => peer)
   }
+}
+
+function retryMs(failures: number): number {
+  const longest = failures < HOPELESS_AFTER ? LONGEST_RETRY_MS : HOPELESS_RETRY_MS
+  return Math.min(longest, FIRST_RETRY_MS * 2 ** (failures - 1))
 }

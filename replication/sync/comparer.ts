@@ -12,6 +12,8 @@ import type { SwarmTime } from './swarm-time.js'
 const PEERS_PER_ROUND = 8
 /** How long a comparison may take, ms. */
 const PATIENCE_MS = 60_000
+/** Heads taken from one answer. */
+const MAX_HEADS = 100_000
 /** Blame for an answer that cannot be. */
 const MALFORMED_POINTS = 25
 
@@ -81,18 +83,21 @@ export class Comparer {
       const differing = differingBuckets(buckets, answer.digests)
       const told = await this.#askHeads(peer, record, differing)
       record.compared(ours, (stream) => told.has(stream) || hasBucket(differing, bucketOf(stream)), now)
+      return
     }
   }
 
   async #askHeads(peer: NodeId, record: PeerRecord, buckets: Uint8Array): Promise<ReadonlySet<StreamId>> {
     const told = new Set<StreamId>()
+    // Whoever answers as it should tells of each stream once, and of those only that were asked for.
+    const isNew = (stream: StreamId): boolean => !told.has(stream) && hasBucket(buckets, bucketOf(stream))
     for await (const answer of this.#ask(peer, { kind: 'heads', buckets })) {
       if (answer.kind !== 'heads') {
         this.#blame(peer)
         break
       }
       for (const item of answer.heads) {
-        const stream = await this.#take(peer, record, item)
+        const stream = told.size < MAX_HEADS ? await this.#take(peer, record, item, isNew) : undefined
         if (stream === undefined) return told
         told.add(stream)
       }
@@ -100,17 +105,26 @@ export class Comparer {
     return told
   }
 
-  async #take(peer: NodeId, record: PeerRecord, { head: bytes, held }: HeldHead): Promise<StreamId | undefined> {
-    const { intake } = this.#options
+  /** @returns the stream that was told of, or `undefined` when the answer is not to be read on */
+  async #take(
+    peer: NodeId,
+    record: PeerRecord,
+    { head: bytes, held }: HeldHead,
+    isExpected: (stream: StreamId) => boolean,
+  ): Promise<StreamId | undefined> {
+    const { intake, local } = this.#options
     const head = decodeHead(bytes)
-    if (head === undefined || !Number.isSafeInteger(held)) {
+    if (head === undefined || !Number.isSafeInteger(held) || !isExpected(head.stream)) {
       this.#blame(peer)
       return undefined
     }
-    record.disappointed(head.stream)
-    record.holds(head.stream, held)
+    const { stream } = head
     const outcome = await intake.take(head, peer)
-    return outcome === 'malformed' ? undefined : head.stream
+    if (outcome === 'malformed') return undefined
+    if (local.status(stream) === undefined) return stream
+    record.disappointed(stream)
+    record.holds(stream, held)
+    return stream
   }
 
   #blame(peer: NodeId): void {

@@ -6,8 +6,11 @@ import type { LocalStreams } from './local-streams.js'
 /** Blame for a head whose signature is wrong or that says what cannot be. */
 const FORGED_POINTS = 25
 
-/** What became of a head: something was learnt from it, it was known, or it is a forgery. */
-export type HeadIntakeOutcome = 'news' | 'known' | 'malformed'
+/**
+ * What became of a head: something was learnt from it, it is authentic and nothing new, it is of no use and was not
+ * checked, or it is a forgery.
+ */
+export type HeadIntakeOutcome = 'news' | 'known' | 'unchecked' | 'malformed'
 
 /** Takes in signed heads, whoever passed them on. */
 export class HeadIntake {
@@ -27,9 +30,9 @@ export class HeadIntake {
     const known = this.#local.status(stream)
     if (known?.head !== undefined && saysNothingNew(head, known.head)) {
       if (known.nextOffset < known.head.nextOffset) this.#onAhead(stream, from)
-      return 'known'
+      return 'unchecked'
     }
-    if (!this.#local.admits(stream, head.name)) return 'known'
+    if (!this.#local.admits(stream, head.name)) return 'unchecked'
     const outcome = await this.#local.saveHead(head)
     switch (outcome.kind) {
       case 'malformed':

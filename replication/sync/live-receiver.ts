@@ -12,17 +12,29 @@ import type { Transport, Verdict } from '../transport.js'
 import { decodeLive } from '../wire.js'
 import type { HeadIntake } from './head-intake.js'
 import type { LocalStreams } from './local-streams.js'
+import { PeerBudgets } from './peer-budgets.js'
 import { ReorderBuffer } from './reorder-buffer.js'
 import type { ReplicationCounters } from './replication-counters.js'
 import type { ReplicationLogger } from './replication-logger.js'
 import type { ReplayWatch } from './replay-watch.js'
 import type { SwarmTime } from './swarm-time.js'
 
-/** Bytes of received messages that may be under way to the disk; beyond, neighbours wait. */
+/** Bytes of lines that may be under way to the disk; beyond, neighbours wait. */
 const MAX_APPLYING_BYTES = 8 * 1024 * 1024
 /** Blame for what has been known for long, and for seals that fit nothing. */
 const REPLAY_POINTS = 2
 const WRONG_SEAL_POINTS = 5
+/** Seals that are looked at at a time. */
+const SEALS_AT_A_TIME = 32
+/**
+ * Broadcasts of what is known, or of what nothing can be done with: burst, per second. Those of honest neighbours are
+ * nearly all news, but for some seconds after a node has fetched what it had missed.
+ */
+const IDLE_TALK = [20_000, 1_000] as const
+/** Blame for one that is beyond; it is not looked at. */
+const IDLE_TALK_POINTS = 5
+/** So many bytes of one count as another one. */
+const IDLE_TALK_BYTES = 4096
 
 export interface LiveReceiverOptions {
   readonly local: LocalStreams
@@ -46,12 +58,18 @@ export class LiveReceiver {
   #applyingBytes = 0
   #waiting: (() => void)[] = []
   readonly #applying = new Set<Promise<void>>()
+  readonly #idleTalk: PeerBudgets
 
   constructor(options: LiveReceiverOptions) {
     this.#options = options
+    this.#idleTalk = new PeerBudgets(options.time, IDLE_TALK)
   }
 
   async receive(message: Uint8Array, from: NodeId): Promise<Verdict> {
+    if (!this.#idleTalk.take(from, 0)) {
+      this.#options.transport.blame(from, IDLE_TALK_POINTS, 'it repeats without end what is known')
+      return 'ignore'
+    }
     const live = decodeLive(message)
     switch (live?.kind) {
       case undefined:
@@ -80,17 +98,32 @@ export class LiveReceiver {
     const status = local.status(head.stream)
     if (status !== undefined && head.nextOffset <= status.nextOffset) {
       counters.repeated++
-      return this.#heads([head], from)
+      return this.#headOnly(head, bytes, from)
     }
-    if (local.isOurs(head.stream) && status?.own !== false) return this.#heads([head], from)
+    if (local.isOurs(head.stream) && status?.own !== false) return this.#headOnly(head, bytes, from)
     if (!local.admits(head.stream, head.name)) return 'ignore'
     const run = await local.verifyRun(bytes)
     if (typeof run === 'string') return this.#reject()
     this.#options.counters.runs++
-    await this.#room(bytes.length)
+    await this.#room(run.lineBytes)
     // What lies under a run of a signed head is signed too: who sent it holds it, or will in a moment.
-    this.#start(bytes.length, () => this.#apply(run, bytes.length, from))
+    this.#start(run.lineBytes, () => this.#apply(run, from))
     return 'accept'
+  }
+
+  /** Of commits that are held already only the head can be news; they are passed on only when all of it is right. */
+  async #headOnly(head: SignedHead, bytes: Uint8Array, from: NodeId): Promise<Verdict> {
+    const verdict = await this.#heads([head], from)
+    if (verdict !== 'accept') {
+      this.#idle(from, bytes.length / IDLE_TALK_BYTES)
+      return verdict
+    }
+    return typeof (await this.#options.local.verifyRun(bytes)) === 'string' ? this.#reject() : 'accept'
+  }
+
+  /** A broadcast was of no use. */
+  #idle(from: NodeId, amount: number): void {
+    this.#idleTalk.charge(from, amount)
   }
 
   /** Whether the stream has been farther than that for so long that no honest neighbour still passes it on. */
@@ -101,10 +134,12 @@ export class LiveReceiver {
     return true
   }
 
-  async #apply(run: VerifiedRun, bytes: number, from: NodeId): Promise<void> {
-    const { local } = this.#options
-    const outcome = await local.applyRun(run)
-    if (outcome.kind === 'gap') this.#early.keep(run, bytes)
+  async #apply(run: VerifiedRun, from: NodeId): Promise<void> {
+    const outcome = await this.#options.local.applyRun(run)
+    if (outcome.kind === 'gap') {
+      this.#early.keep(run)
+      this.#idle(from, 1)
+    }
     this.#noteOutcome(run.stream, outcome, from)
     if (outcome.kind === 'applied') await this.advanced(run.stream, from)
   }
@@ -137,39 +172,51 @@ export class LiveReceiver {
     const { local, counters } = this.#options
     const place = placeOfBlock(bytes)
     if (place === undefined) return this.#reject()
-    const { stream, from: firstOffset } = place
+    const { stream, firstOffset } = place
     if (this.#repeated(stream, firstOffset, from)) return 'ignore'
     const status = local.status(stream)
     if (local.isOurs(stream) && status?.own !== false) return 'ignore'
     if (!local.admits(stream, status?.name ?? '')) return 'ignore'
-    const outcome = await local.applyBlock(stream, bytes)
+    await this.#room(bytes.length)
+    const outcome = await this.#counted(bytes.length, local.applyBlock(stream, bytes))
+    if (outcome.kind !== 'applied') this.#idle(from, 1 + bytes.length / IDLE_TALK_BYTES)
     this.#noteOutcome(stream, outcome, from)
     if (outcome.kind === 'malformed') return 'reject'
     if (outcome.kind === 'known') counters.repeated++
     return outcome.kind === 'applied' || outcome.kind === 'gap' ? 'accept' : 'ignore'
   }
 
+  /** What is passed on has all been checked: whoever gets it blames us for what is wrong with it. */
   async #heads(heads: readonly (SignedHead | undefined)[], from: NodeId): Promise<Verdict> {
     let news = false
+    const unchecked: SignedHead[] = []
     for (const head of heads) {
-      if (head !== undefined && this.#repeated(head.stream, head.nextOffset, from)) continue
-      const outcome = head === undefined ? 'malformed' : await this.#options.intake.take(head, from)
+      if (head === undefined) return this.#reject()
+      const outcome = this.#repeated(head.stream, head.nextOffset, from)
+        ? 'unchecked'
+        : await this.#options.intake.take(head, from)
       if (outcome === 'malformed') return this.#reject()
+      if (outcome === 'unchecked') unchecked.push(head)
       if (outcome === 'news') news = true
+      else this.#idle(from, 1)
     }
-    return news ? 'accept' : 'ignore'
+    if (!news) return 'ignore'
+    return unchecked.every((head) => this.#options.local.isAuthentic(head)) ? 'accept' : this.#reject()
   }
 
-  /** A seal can be checked only by who holds the block, so only those pass it on. */
+  /** A seal can be checked only by who holds the block, so only who holds all of them passes them on. */
   async #seals(seals: readonly BlockSeal[], from: NodeId): Promise<Verdict> {
     const { local, transport } = this.#options
-    const outcomes = await local.applySeals(seals)
-    let verdict: Verdict = 'ignore'
-    for (const outcome of outcomes) {
-      if (outcome.kind === 'applied') verdict = 'accept'
-      if (outcome.kind === 'malformed') {
-        transport.blame(from, WRONG_SEAL_POINTS, `it passes on a seal that is not valid: ${outcome.reason}`)
-        return 'ignore'
+    let verdict: Verdict = seals.length > 0 ? 'accept' : 'ignore'
+    for (let at = 0; at < seals.length; at += SEALS_AT_A_TIME) {
+      for (const outcome of await local.applySeals(seals.slice(at, at + SEALS_AT_A_TIME))) {
+        if (outcome.kind === 'malformed') {
+          transport.blame(from, WRONG_SEAL_POINTS, `it passes on a seal that is not valid: ${outcome.reason}`)
+          return 'ignore'
+        }
+        if (outcome.kind === 'applied') continue
+        verdict = 'ignore'
+        this.#idle(from, 1)
       }
     }
     return verdict
@@ -190,18 +237,25 @@ export class LiveReceiver {
   }
 
   #start(bytes: number, work: () => Promise<void>): void {
-    this.#applyingBytes += bytes
-    const done = work()
+    const done = this.#counted(bytes, work())
       .catch((error: unknown) => {
         this.#options.logger.warn({ err: error }, 'what came from a peer could not be stored; it will be fetched again')
       })
       .finally(() => {
         this.#applying.delete(done)
-        this.#applyingBytes -= bytes
-        const waiting = this.#waiting
-        this.#waiting = []
-        for (const resume of waiting) resume()
       })
     this.#applying.add(done)
+  }
+
+  async #counted<T>(bytes: number, work: Promise<T>): Promise<T> {
+    this.#applyingBytes += bytes
+    try {
+      return await work
+    } finally {
+      this.#applyingBytes -= bytes
+      const waiting = this.#waiting
+      this.#waiting = []
+      for (const resume of waiting) resume()
+    }
   }
 }

@@ -1,8 +1,8 @@
 import { parseStreamId, type NodeId, type StreamId } from '../../core/index.js'
 import {
-  decodeRun,
   encodeRun,
-  verifyRun,
+  faultOfHead,
+  receiveRun,
   VerifiedRun,
   type ApplyOutcome,
   type BlockSeal,
@@ -24,6 +24,7 @@ export interface LocalStreamsOptions {
   readonly store: ReplicaStore
   readonly time: SwarmTime
   readonly policy: ReplicationPolicy
+  readonly isConnected: (nodeId: NodeId) => boolean
 }
 
 /**
@@ -94,10 +95,13 @@ export class LocalStreams {
   admits(stream: StreamId, name: string): boolean {
     if (this.isOurs(stream)) return true
     if (!this.#policy.isWanted(stream, name)) return false
-    const ofNode = this.#admitted.get(parseStreamId(stream).nodeId)
+    const { nodeId } = parseStreamId(stream)
+    const ofNode = this.#admitted.get(nodeId)
     if (ofNode?.has(stream) === true) return true
     const { maxStreams, maxStreamsPerNode } = this.#policy
-    if (this.#admittedCount < maxStreams && (ofNode?.size ?? 0) < maxStreamsPerNode) return true
+    // Whoever takes all the room with streams of nodes that nobody has ever seen keeps out nobody who is there.
+    const hasRoom = this.#admittedCount < maxStreams || this.#options.isConnected(nodeId)
+    if (hasRoom && (ofNode?.size ?? 0) < maxStreamsPerNode) return true
     this.#refused++
     return false
   }
@@ -160,11 +164,15 @@ export class LocalStreams {
   }
 
   async #verifyRun(bytes: Uint8Array): Promise<VerifiedRun | string> {
-    const run = await decodeRun(bytes)
-    if (run === undefined) return 'it cannot be read'
     const { topic, time } = this.#options
-    const verified = await verifyRun(topic, run, time.nowMicros())
+    const verified = await receiveRun(topic, bytes, time.nowMicros())
     return verified instanceof VerifiedRun ? verified : verified.reason
+  }
+
+  /** Whether a head is what its stream's owner has signed. */
+  isAuthentic(head: SignedHead): boolean {
+    const { topic, time } = this.#options
+    return faultOfHead(topic, head, time.nowMicros()) === undefined
   }
 
   async applyRun(run: VerifiedRun): Promise<ApplyOutcome> {
@@ -173,6 +181,7 @@ export class LocalStreams {
     return outcome
   }
 
+  /** @param stream that of the block */
   async applyBlock(stream: StreamId, bytes: Uint8Array): Promise<ApplyOutcome> {
     const outcome = await this.#hold(this.#options.store.applyBlock(bytes))
     if (outcome.kind !== 'malformed') this.#note(stream)

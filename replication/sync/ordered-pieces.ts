@@ -1,4 +1,4 @@
-import type { StreamId } from '../../core/index.js'
+import type { NodeId, StreamId } from '../../core/index.js'
 import { placeOfBlock, VerifiedRun, type ApplyOutcome } from '../../storage/index.js'
 import type { SyncAnswer } from '../wire.js'
 import type { LocalStreams } from './local-streams.js'
@@ -6,17 +6,22 @@ import type { LocalStreams } from './local-streams.js'
 /** What a stream's events come in. */
 export type FetchedPiece = Extract<SyncAnswer, { readonly kind: 'run' | 'block' }>
 
-/** Bytes that may be on their way to the disk, and bytes that may wait for what lies before them. */
+/** Bytes that may be on their way to the disk, and that may wait for what lies before them: lines, and blocks as they came. */
 const MAX_APPLYING_BYTES = 8 * 1024 * 1024
 const MAX_WAITING_BYTES = 16 * 1024 * 1024
 
 /** Why a piece was not taken. */
-export type PieceFailure = Exclude<ApplyOutcome, { readonly kind: 'applied' | 'known' }>
+export interface PieceFailure {
+  readonly outcome: Exclude<ApplyOutcome, { readonly kind: 'applied' | 'known' }>
+  /** Who sent it. */
+  readonly source: NodeId
+}
 
 interface Waiting {
+  readonly source: NodeId
   /** A run that was checked, or the bytes of a block, which the store checks. */
   readonly content: VerifiedRun | Uint8Array
-  readonly bytes: number
+  readonly heldBytes: number
   readonly firstOffset: number
   readonly nextOffset: number
 }
@@ -51,14 +56,19 @@ export class OrderedPieces {
   /**
    * Takes a piece; resolves when there is room for another one from the same source.
    *
+   * @param expected offset that the piece is to hold: what was asked for begins there, or the piece before ended there
    * @returns the offset after it, or `undefined` when nothing more is wanted
    */
-  async offer(piece: FetchedPiece, signal: AbortSignal): Promise<number | undefined> {
-    const place = await this.#placeOf(piece)
-    if (place === undefined) return undefined
+  async offer(piece: FetchedPiece, source: NodeId, expected: number, signal: AbortSignal): Promise<number | undefined> {
+    const place = await this.#placeOf(piece, source)
+    if (typeof place === 'string' || place.firstOffset > expected || place.nextOffset <= expected) {
+      const reason = typeof place === 'string' ? place : 'they are other offsets than were asked for'
+      this.#fail({ outcome: { kind: 'malformed', reason }, source })
+      return undefined
+    }
     if (place.nextOffset > this.#next && !this.#waiting.has(place.firstOffset)) {
       this.#waiting.set(place.firstOffset, place)
-      this.#waitingBytes += place.bytes
+      this.#waitingBytes += place.heldBytes
       this.#drain()
     }
     while (!signal.aborted && !this.#isOver() && this.#isFull(place.firstOffset)) await this.#woken(signal)
@@ -80,29 +90,26 @@ export class OrderedPieces {
     return this.#waitingBytes > MAX_WAITING_BYTES && firstOffset > this.#next
   }
 
-  async #placeOf(piece: FetchedPiece): Promise<Waiting | undefined> {
+  /** @returns why the piece is not to be believed, in words, when it is not */
+  async #placeOf(piece: FetchedPiece, source: NodeId): Promise<Waiting | string> {
     if (piece.kind === 'block') {
-      const { firstOffset, nextOffset, bytes } = piece
-      const place = placeOfBlock(bytes)
-      if (place?.stream === this.#stream && place.from === firstOffset && nextOffset > firstOffset) {
-        return { content: bytes, bytes: bytes.length, firstOffset, nextOffset }
-      }
-      this.#fail({ kind: 'malformed', reason: 'it is another block than was asked for' })
-      return undefined
+      const place = placeOfBlock(piece.bytes)
+      const isIt = place?.firstOffset === piece.firstOffset && place.nextOffset === piece.nextOffset
+      return isIt && place.stream === this.#stream
+        ? { ...place, source, content: piece.bytes, heldBytes: piece.bytes.length }
+        : 'it is another block than was asked for'
     }
     const run = await this.#local.verifyRun(piece.run)
-    if (typeof run !== 'string' && run.stream === this.#stream) {
-      return { content: run, bytes: piece.run.length, firstOffset: run.from, nextOffset: run.head.nextOffset }
-    }
-    const reason = typeof run === 'string' ? run : 'they are commits of another stream than was asked for'
-    this.#fail({ kind: 'malformed', reason })
-    return undefined
+    if (typeof run === 'string') return run
+    if (run.stream !== this.#stream) return 'they are commits of another stream than was asked for'
+    const { from: firstOffset, lineBytes: heldBytes, head } = run
+    return { source, content: run, heldBytes, firstOffset, nextOffset: head.nextOffset }
   }
 
   #drain(): void {
     for (let found = this.#following(); found !== undefined; found = this.#following()) {
       this.#waiting.delete(found.firstOffset)
-      this.#waitingBytes -= found.bytes
+      this.#waitingBytes -= found.heldBytes
       this.#next = Math.max(this.#next, found.nextOffset)
       if (!this.#isOver()) this.#start(found)
     }
@@ -114,8 +121,8 @@ export class OrderedPieces {
   }
 
   #start(place: Waiting): void {
-    const { bytes } = place
-    this.#applyingBytes += bytes
+    const { heldBytes } = place
+    this.#applyingBytes += heldBytes
     const before = [...this.#applying]
     const done = this.#apply(place, before)
       .catch((error: unknown) => {
@@ -123,13 +130,13 @@ export class OrderedPieces {
       })
       .finally(() => {
         this.#applying.delete(done)
-        this.#applyingBytes -= bytes
+        this.#applyingBytes -= heldBytes
         this.#wake()
       })
     this.#applying.add(done)
   }
 
-  async #apply({ content }: Waiting, before: readonly Promise<void>[]): Promise<void> {
+  async #apply({ content, source }: Waiting, before: readonly Promise<void>[]): Promise<void> {
     let outcome: ApplyOutcome
     if (content instanceof VerifiedRun) {
       // Blocks take another way to the disk: what follows on them must not overtake them.
@@ -137,7 +144,7 @@ export class OrderedPieces {
       if (this.#isOver()) return
       outcome = await this.#local.applyRun(content)
     } else outcome = await this.#local.applyBlock(this.#stream, content)
-    if (outcome.kind !== 'applied' && outcome.kind !== 'known') this.#fail(outcome)
+    if (outcome.kind !== 'applied' && outcome.kind !== 'known') this.#fail({ outcome, source })
   }
 
   #fail(failure: PieceFailure): void {

@@ -9,6 +9,10 @@ const HIGH_LATENCY_ROUNDS = 5
 /** Streams remembered of one peer. */
 const MAX_STREAMS = 10_000
 
+/** How long a peer is asked for nothing whose answers stall or break off, ms: at first, and at most. */
+const FIRST_DISTRUST_MS = 2_000
+const LONGEST_DISTRUST_MS = 60_000
+
 /** What is known of one connected peer. */
 export class PeerRecord {
   /** Events of each stream that it said it holds. */
@@ -17,6 +21,8 @@ export class PeerRecord {
   #owed = new Map<StreamId, number>()
   #owedSinceMs: number | undefined
   #streams = 0
+  #failures = 0
+  #distrustedUntilMs = -Infinity
   /** Events that we held and it did not, by stream, at the last comparison. */
   lacks: ReadonlyMap<StreamId, number> = new Map()
   /** Last comparison, µs since 1970. */
@@ -35,6 +41,21 @@ export class PeerRecord {
   /** It has less than it was taken to have. */
   disappointed(stream: StreamId): void {
     this.#held.delete(stream)
+  }
+
+  /** Its answer stalled or broke off. */
+  failed(nowMs: number): void {
+    this.#distrustedUntilMs = nowMs + Math.min(LONGEST_DISTRUST_MS, FIRST_DISTRUST_MS * 2 ** this.#failures++)
+  }
+
+  /** It answered as it should. */
+  gave(): void {
+    this.#failures = 0
+  }
+
+  /** Whether it is worth while to ask it for events: not while others had to wait for its answers. */
+  isTrusted(nowMs: number): boolean {
+    return nowMs >= this.#distrustedUntilMs
   }
 
   /**

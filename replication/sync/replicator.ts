@@ -55,6 +55,7 @@ export class Replicator implements AsyncDisposable {
   readonly #comparer: Comparer
   readonly #catchUp: CatchUp
   readonly #replays: ReplayWatch
+  readonly #answerer: Answerer
   /** What was last broadcast of the own streams, by head. */
   #toldHeads = new Map<StreamId, string>()
   #rounds = 0
@@ -65,7 +66,11 @@ export class Replicator implements AsyncDisposable {
   constructor(options: ReplicatorOptions) {
     this.#options = options
     const { transport, time, logger } = options
-    const local = new LocalStreams({ ...options, nodeId: transport.nodeId })
+    const local = new LocalStreams({
+      ...options,
+      nodeId: transport.nodeId,
+      isConnected: (nodeId) => this.#peers.get(nodeId) !== undefined,
+    })
     const digester = new HeadDigester()
     const { counters } = this
     this.#local = local
@@ -96,7 +101,8 @@ export class Replicator implements AsyncDisposable {
       onAdvanced: (stream, from) => this.#receiver.advanced(stream, from),
       onPruned: (peer) => this.#comparer.compare(peer),
     })
-    const answerer = new Answerer(local, transport, digester)
+    const answerer = new Answerer({ local, transport, digester, time })
+    this.#answerer = answerer
     transport.onRequest((peer, request, signal) => answerer.answer(peer, request, signal))
     transport.onBroadcast((message, from) => this.#receiver.receive(message, from))
     this.#unsubscribe.push(
@@ -188,6 +194,7 @@ export class Replicator implements AsyncDisposable {
     if (event.kind === 'gone') {
       this.#peers.gone(event.peer)
       this.#catchUp.gone(event.peer)
+      this.#answerer.gone(event.peer)
     }
   }
 

@@ -14,10 +14,20 @@ export class Allowance {
 
   /** @returns whether it was allowed */
   take(amount: number, nowMs: number): boolean {
-    this.#left = Math.min(this.#burst, this.#left + (nowMs - this.#atMs) * this.#perMs)
-    this.#atMs = nowMs
+    this.#refill(nowMs)
     if (amount > this.#left) return false
     this.#left -= amount
     return true
+  }
+
+  /** For what was done already, allowed or not: at most as much is owed as the burst. */
+  charge(amount: number, nowMs: number): void {
+    this.#refill(nowMs)
+    this.#left = Math.max(-this.#burst, this.#left - amount)
+  }
+
+  #refill(nowMs: number): void {
+    this.#left = Math.min(this.#burst, this.#left + (nowMs - this.#atMs) * this.#perMs)
+    this.#atMs = nowMs
   }
 }

@@ -133,7 +133,7 @@ export class BlockAdopter {
     const blocks = entries.map(({ block }) => block)
     const restarts = base !== state.record
     const record = await sealer.adopt(state, base, blocks, restarts ? forgetTail(state) : [])
-    streams.nextLamport = Math.max(streams.nextLamport, record.nextLamport)
+    streams.hearLamport(record.nextLamport)
     state.restart(record)
     if (restarts) state.heads = new Map()
     publish(blocks.map(({ lines }) => new EventBatch(lines)))

@@ -193,7 +193,8 @@ export class Committer {
   ): Committed {
     const { streams, limits } = this.#options
     // Something heard from elsewhere may have raised it meanwhile.
-    streams.nextLamport = Math.max(streams.nextLamport, group.nextLamport, foreign?.nextLamport ?? 0)
+    streams.useLamports(group.nextLamport)
+    if (foreign !== undefined) streams.hearLamport(foreign.nextLamport)
     let completedBlock = false
     let events = 0
     let bytes = 0

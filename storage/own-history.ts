@@ -94,7 +94,7 @@ export class OwnHistory {
   #note(head: SignedHead): void {
     const { health, logger, streams } = this.#options
     this.#ahead.set(head.stream, head)
-    streams.nextLamport = Math.max(streams.nextLamport, head.lamport)
+    streams.useLamports(head.lamport)
     const { stream, nextOffset } = head
     logger.error({ stream, nextOffset }, 'others hold more of an own stream than this node does')
     const text =

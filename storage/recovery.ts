@@ -207,8 +207,7 @@ class Recovery {
   }
 
   #raiseLamport(state: StreamState): void {
-    const { streams } = this.#options
-    streams.nextLamport = Math.max(streams.nextLamport, state.nextLamport)
+    this.#options.streams.restoreLamport(state)
   }
 
   #damage(stream: StreamId, reason: unknown): void {

@@ -401,7 +401,7 @@ export class ReplicaStore {
   /** Of a head whose signature was checked. */
   #heard({ stream, lamport, firstOffset }: SignedHead): void {
     const { streams, upkeep } = this.#options
-    streams.nextLamport = Math.max(streams.nextLamport, lamport)
+    streams.hearLamport(lamport)
     const state = streams.get(stream)
     if (state === undefined || firstOffset <= state.prunedByOwner) return
     state.prunedByOwner = firstOffset

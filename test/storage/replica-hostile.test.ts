@@ -426,3 +426,16 @@ t.test('heads of unknown streams are remembered, and old ones change nothing', a
   const inside = await sign({ ...run.head, nextOffset: 2, lamport: 2 })
   t.match(await store.replicas.saveHead(inside), { kind: 'fork', proof: { reason: /inside/ } })
 })
+
+t.test('whoever signs the highest lamport of all stops nobody: others go on with theirs', async (t) => {
+  const { store } = await open(t)
+  const run = await forge([{ lamport: 2 ** 51 - 1 }], { head: { lamport: 2 ** 51 } })
+  t.match(await applyForged(store, run), { kind: 'applied' })
+  const head = await sign({ ...run.head, nextOffset: 9, lamport: 2 ** 51 })
+  t.match(await store.replicas.saveHead(head), { kind: 'ahead' })
+  const [published] = await publish(store, [event(1)])
+  t.equal(published?.lamport, 0)
+  const witness = await open(t)
+  const [outcome] = await pullStream(store, witness.store, streamIdOf(store.nodeId, 0))
+  t.match(outcome, { kind: 'applied' }, 'and others believe it')
+})

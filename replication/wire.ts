@@ -25,17 +25,28 @@ export const BUCKETS = 256
 export const BUCKET_DIGEST_BYTES = 8
 /** Bytes of the digest of all buckets. */
 export const DIGEST_BYTES = 32
+/** Bytes that stand for a head of a stream. */
+export const MARK_BYTES = 8
 
 /** What one node asks another. */
 export type SyncRequest =
   /** Whether it knows and holds the same as the asking node, whose digest it gets. Answered with `same` or `buckets`. */
   | { readonly kind: 'compare'; readonly digest: Uint8Array }
-  /** The signed heads of some buckets, one bit for each, lowest first. Answered with `heads`. */
-  | { readonly kind: 'heads'; readonly buckets: Uint8Array }
+  /**
+   * The signed heads of some buckets, one bit for each, lowest first, but for those that are known already. Answered with
+   * `known` when any are, and `heads`.
+   */
+  | { readonly kind: 'heads'; readonly buckets: Uint8Array; readonly known: readonly KnownHead[] }
   /** What follows in a stream, up to an offset or somewhat more. Answered with `run`, `block`, `pruned`, or nothing. */
   | { readonly kind: 'fetch'; readonly stream: StreamId; readonly from: number; readonly to: number }
   /** Signatures of sealed blocks that end after an offset. Answered with `seals`. */
   | { readonly kind: 'seals'; readonly stream: StreamId; readonly from: number; readonly limit: number }
+
+/** The newest head of a stream that the asking node knows, as a mark, and how much of the stream it holds. */
+export interface KnownHead {
+  readonly mark: Uint8Array
+  readonly held: number
+}
 
 /** A signed head, and how much of the stream the answering node holds. */
 export interface HeldHead {
@@ -48,6 +59,15 @@ export type SyncAnswer =
   | { readonly kind: 'same' }
   /** Digests of all buckets, one after the other. */
   | { readonly kind: 'buckets'; readonly digests: Uint8Array }
+  /**
+   * Of the heads that the asking node knows: one bit for each of which the same is held, and how much is held of those
+   * of which it is more or less. Of all others there is another head here, or none.
+   */
+  | {
+      readonly kind: 'known'
+      readonly same: Uint8Array
+      readonly held: readonly { readonly at: number; readonly held: number }[]
+    }
   | { readonly kind: 'heads'; readonly heads: readonly HeldHead[] }
   | { readonly kind: 'run'; readonly run: Uint8Array }
   /** A sealed block, which may begin before the offset that was asked for. */
@@ -73,6 +93,7 @@ const PRUNED = 6
 const COMPARE = 7
 const SAME = 8
 const BUCKET_LIST = 9
+const KNOWN = 10
 
 /** A stream id: 43 characters, a dash, and a number. */
 const MAX_STREAM_BYTES = 64
@@ -108,7 +129,7 @@ export function encodeRequest(request: SyncRequest): Buffer {
     case 'compare':
       return begin(COMPARE).sized(request.digest).finish()
     case 'heads':
-      return begin(HEADS).sized(request.buckets).finish()
+      return list(HEADS, request.known, writeKnown, request.buckets)
     case 'fetch':
       return begin(FETCH).text(request.stream).varint(request.from).varint(request.to).finish()
     case 'seals':
@@ -120,7 +141,9 @@ export function encodeRequest(request: SyncRequest): Buffer {
 export function decodeRequest(bytes: Uint8Array): SyncRequest | undefined {
   return decode(bytes, (reader, kind): SyncRequest | undefined => {
     if (kind === COMPARE) return { kind: 'compare', digest: readExactly(reader, DIGEST_BYTES) }
-    if (kind === HEADS) return { kind: 'heads', buckets: readExactly(reader, BUCKETS / 8) }
+    if (kind === HEADS) {
+      return { kind: 'heads', buckets: readExactly(reader, BUCKETS / 8), known: readList(reader, readKnown) }
+    }
     if (kind === FETCH) {
       return { kind: 'fetch', stream: readStream(reader), from: reader.varint(), to: reader.varint() }
     }
@@ -137,6 +160,8 @@ export function encodeAnswer(answer: SyncAnswer): Buffer {
       return begin(SAME).finish()
     case 'buckets':
       return begin(BUCKET_LIST).sized(answer.digests).finish()
+    case 'known':
+      return list(KNOWN, answer.held, (writer, { at, held }) => writer.varint(at).varint(held), answer.same)
     case 'heads':
       return list(HEADS, answer.heads, (writer, { head, held }) => writer.sized(head).varint(held))
     case 'run':
@@ -155,6 +180,10 @@ export function decodeAnswer(bytes: Uint8Array): SyncAnswer | undefined {
   return decode(bytes, (reader, kind): SyncAnswer | undefined => {
     if (kind === SAME) return { kind: 'same' }
     if (kind === BUCKET_LIST) return { kind: 'buckets', digests: readExactly(reader, BUCKETS * BUCKET_DIGEST_BYTES) }
+    if (kind === KNOWN) {
+      const same = reader.sized()
+      return { kind: 'known', same, held: readList(reader, () => ({ at: reader.varint(), held: reader.varint() })) }
+    }
     if (kind === HEADS) {
       return { kind: 'heads', heads: readList(reader, () => ({ head: reader.sized(), held: reader.varint() })) }
     }
@@ -195,8 +224,15 @@ function begin(kind: number): WireWriter {
   return new WireWriter().u8(FORMAT).u8(kind)
 }
 
-function list<T>(kind: number, items: readonly T[], write: (writer: WireWriter, item: T) => void): Buffer {
-  const writer = begin(kind).varint(items.length)
+/** @param before what comes in front of the list */
+function list<T>(
+  kind: number,
+  items: readonly T[],
+  write: (writer: WireWriter, item: T) => void,
+  before?: Uint8Array,
+): Buffer {
+  const writer = before === undefined ? begin(kind) : begin(kind).sized(before)
+  writer.varint(items.length)
   for (const item of items) write(writer, item)
   return writer.finish()
 }
@@ -225,6 +261,14 @@ function readExactly(reader: WireReader, length: number): Buffer {
   const bytes = reader.sized()
   if (bytes.length !== length) throw new WireError('it has the wrong length')
   return bytes
+}
+
+function writeKnown(writer: WireWriter, { mark, held }: KnownHead): void {
+  writer.sized(mark).varint(held)
+}
+
+function readKnown(reader: WireReader): KnownHead {
+  return { mark: readExactly(reader, MARK_BYTES), held: reader.varint() }
 }
 
 function writeSeal(writer: WireWriter, { stream, firstOffset, nextOffset, signature }: BlockSeal): void {

@@ -114,6 +114,7 @@ export class ReplicaStore {
   readonly #announced = new Map<StreamId, SignedHead>()
   readonly #listeners = new Set<ReplicaListener>()
   #sealsDurable: Promise<void> | undefined
+  #limits: (name: string) => Retention | undefined = () => undefined
 
   constructor(options: ReplicaStoreOptions) {
     const { streams, alwaysSynced, formerNodes } = options
@@ -310,16 +311,15 @@ export class ReplicaStore {
     return this.#keepHead(state, head)
   }
 
-  /** Limits of replicas by stream, tighter than their owners'; those not named keep what their owners keep. */
-  setLimits(limits: ReadonlyMap<StreamId, Retention>): void {
-    this.#limits = new Map(limits)
+  /** Limits of replicas by the name of the stream, tighter than their owners'; `undefined`: as their owners keep them. */
+  setLimits(limits: (name: string) => Retention | undefined): void {
+    this.#limits = limits
     this.#options.upkeep.wake()
   }
 
-  #limits: ReadonlyMap<StreamId, Retention> = new Map()
-
   limitsOf(stream: StreamId): Retention | undefined {
-    return this.#limits.get(stream)
+    const head = this.#announced.get(stream) ?? this.#options.streams.get(stream)?.newestHead
+    return head === undefined ? undefined : this.#limits(head.name)
   }
 
   /** Own streams that others have more of than we do: why publishing is refused. */

@@ -2,8 +2,16 @@ import type { NodeId, StreamId } from '../../core/index.js'
 import { encodeHead, type ReplicaStatus } from '../../storage/index.js'
 import { PeerBusyError } from '../transport-errors.js'
 import type { Transport } from '../transport.js'
-import { decodeRequest, encodeAnswer, groupItems, type HeldHead, type SyncAnswer, type SyncRequest } from '../wire.js'
-import { bucketOf, hasBucket, type HeadDigester } from './head-digest.js'
+import {
+  decodeRequest,
+  encodeAnswer,
+  groupItems,
+  type HeldHead,
+  type KnownHead,
+  type SyncAnswer,
+  type SyncRequest,
+} from '../wire.js'
+import { setBit, type HeadDigester } from './head-digest.js'
 import type { LocalStreams } from './local-streams.js'
 import { PeerBudgets } from './peer-budgets.js'
 import type { SwarmTime } from './swarm-time.js'
@@ -98,9 +106,9 @@ export class Answerer {
   #answers(peer: NodeId, request: SyncRequest): AsyncIterable<SyncAnswer> {
     switch (request.kind) {
       case 'compare':
-        return once(this.#compare(peer, request.digest))
+        return once(this.#compare(request.digest))
       case 'heads':
-        return this.#heads(peer, request.buckets)
+        return this.#heads(peer, request.buckets, request.known)
       case 'fetch':
         return this.#fetch(peer, request.stream, request.from, request.to)
       case 'seals':
@@ -108,21 +116,30 @@ export class Answerer {
     }
   }
 
-  #compare(peer: NodeId, theirs: Uint8Array): SyncAnswer {
-    const streams = this.#local.shared()
-    this.#scans.charge(peer, streams.length)
-    const { digest, buckets } = this.#digester.digest(streams)
+  #compare(theirs: Uint8Array): SyncAnswer {
+    const { digest, buckets } = this.#digester.digest()
     return digest.equals(theirs) ? { kind: 'same' } : { kind: 'buckets', digests: buckets }
   }
 
-  async *#heads(peer: NodeId, buckets: Uint8Array): AsyncGenerator<SyncAnswer> {
+  async *#heads(peer: NodeId, buckets: Uint8Array, known: readonly KnownHead[]): AsyncGenerator<SyncAnswer> {
+    const entries = this.#digester.entriesIn(buckets)
+    this.#scans.charge(peer, entries.length + known.length)
+    const places = new Map(known.map(({ mark }, at) => [textOf(mark), at]))
+    const same = Buffer.alloc(Math.ceil(known.length / 8))
+    const differing: { at: number; held: number }[] = []
+    const unknown: StreamId[] = []
+    for (const { stream, mark, held } of entries) {
+      const at = places.get(textOf(mark))
+      if (at === undefined) unknown.push(stream)
+      else if (known[at]?.held === held) setBit(same, at)
+      else differing.push({ at, held })
+    }
+    if (known.length > 0) yield { kind: 'known', same, held: differing }
     const heads: HeldHead[] = []
-    const streams = this.#local.shared()
-    this.#scans.charge(peer, streams.length)
-    for (const status of streams) {
-      if (!hasBucket(buckets, bucketOf(status.stream))) continue
-      const head = await this.#headOf(status)
-      if (head !== undefined) heads.push({ head, held: status.nextOffset })
+    for (const stream of unknown) {
+      const status = this.#local.status(stream)
+      const head = status === undefined ? undefined : await this.#headOf(status)
+      if (status !== undefined && head !== undefined) heads.push({ head, held: status.nextOffset })
     }
     for (const group of groupItems(heads, ({ head }) => head.length)) yield { kind: 'heads', heads: group }
   }
@@ -170,6 +187,10 @@ export class Answerer {
     const seals = await this.#local.readSeals(stream, from, Math.min(limit, MAX_SEALS))
     if (seals.length > 0) yield { kind: 'seals', seals }
   }
+}
+
+function textOf(mark: Uint8Array): string {
+  return Buffer.from(mark.buffer, mark.byteOffset, mark.byteLength).toString('latin1')
 }
 
 async function* once(answer: SyncAnswer): AsyncGenerator<SyncAnswer> {

@@ -208,7 +208,7 @@ export class CatchUp {
     const from = need.kind === 'events' ? need.stretch.from : need.from
     // Signatures are asked of one after the other, until somebody has some.
     const wanted = need.kind === 'events' ? Math.ceil((need.stretch.to - from) / EVENTS_PER_SOURCE) : MAX_SOURCES
-    const sources = this.#sources(task, from).slice(0, Math.min(wanted, MAX_SOURCES))
+    const sources = this.#sources(task, need).slice(0, Math.min(wanted, MAX_SOURCES))
     if (sources.length === 0) return false
     for (const peer of sources) this.#load.set(peer, (this.#load.get(peer) ?? 0) + 1)
     try {
@@ -272,7 +272,7 @@ export class CatchUp {
   }
 
   /** Who is to be asked: those who said that they have it, the owner, those who knew of it; else anybody. */
-  #sources(task: Task, from: number): readonly NodeId[] {
+  #sources(task: Task, need: Need): readonly NodeId[] {
     const { peers, transport, time } = this.#options
     const nowMs = time.monotonicMs()
     const { nodeId: owner } = parseStreamId(task.stream)
@@ -280,9 +280,12 @@ export class CatchUp {
       .connectedPeers()
       .filter((peer) => (task.cooldowns.get(peer) ?? -Infinity) <= nowMs && peers.get(peer)?.isTrusted(nowMs) !== false)
     // What a peer said at the last comparison may be old: the owner, and who passed on something newer, have more.
-    const holders = free.filter(
-      (peer) => peer === owner || task.hints.has(peer) || (peers.get(peer)?.heldOf(task.stream) ?? 0) > from,
-    )
+    const isHolder = (peer: NodeId): boolean => {
+      const record = peers.get(peer)
+      if (need.kind === 'seals') return record?.keepsUp(task.stream) === true
+      return record?.hasBehind(task.stream, need.stretch.from) === true
+    }
+    const holders = free.filter((peer) => peer === owner || task.hints.has(peer) || isHolder(peer))
     const chosen = holders.length > 0 || !this.#guesses.take(1, nowMs) ? holders : free
     const turn = this.#turn++
     return chosen

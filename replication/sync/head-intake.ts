@@ -25,6 +25,11 @@ export class HeadIntake {
     this.#onAhead = onAhead
   }
 
+  /** Somebody holds so much of a stream of which the same head is known there and here. */
+  heldBy(stream: StreamId, nextOffset: number, from: NodeId): void {
+    if ((this.#local.status(stream)?.nextOffset ?? 0) < nextOffset) this.#onAhead(stream, from)
+  }
+
   async take(head: SignedHead, from: NodeId): Promise<HeadIntakeOutcome> {
     const { stream } = head
     const known = this.#local.status(stream)

@@ -12,7 +12,6 @@ import {
   type ReplicaPiece,
   type ReplicaStatus,
   type ReplicaStore,
-  type Retention,
   type SignedHead,
 } from '../../storage/index.js'
 import type { ReplicationPolicy } from './policy.js'
@@ -39,6 +38,8 @@ export class LocalStreams {
   readonly #admitted = new Map<NodeId, Set<StreamId>>()
   #admittedCount = 0
   readonly #signed = new Map<StreamId, SignedHead>()
+  /** Of which there is more, or more known, than when {@link takeChanged} was called last. */
+  #changed = new Set<StreamId>()
   #refused = 0
 
   constructor(options: LocalStreamsOptions) {
@@ -46,6 +47,7 @@ export class LocalStreams {
     this.#options = options
     this.#policy = options.policy
     for (const { stream } of options.store.list()) this.#note(stream)
+    this.#applyLimits()
   }
 
   get policy(): ReplicationPolicy {
@@ -55,6 +57,7 @@ export class LocalStreams {
   set policy(policy: ReplicationPolicy) {
     this.#policy = policy
     this.#applyLimits()
+    for (const { stream, written } of this.all()) if (written) this.#changed.add(stream)
   }
 
   /** Streams of others that were refused because there are too many. */
@@ -69,11 +72,18 @@ export class LocalStreams {
 
   /** Streams that go to others. */
   shared(): readonly ReplicaStatus[] {
-    return this.#options.store.list().filter((status) => this.#isShared(status))
+    return this.#options.store.list().filter((status) => this.goesToOthers(status))
   }
 
   all(): readonly ReplicaStatus[] {
     return this.#options.store.list()
+  }
+
+  /** Streams of which something was stored or heard since this was called last. */
+  takeChanged(): Iterable<StreamId> {
+    const changed = this.#changed
+    if (changed.size > 0) this.#changed = new Set()
+    return changed
   }
 
   status(stream: StreamId): ReplicaStatus | undefined {
@@ -83,11 +93,14 @@ export class LocalStreams {
   /** Whether a stream goes to others: `false` too for one that nothing is known of. */
   isShared(stream: StreamId): boolean {
     const status = this.status(stream)
-    return status !== undefined && this.#isShared(status)
+    return status !== undefined && this.goesToOthers(status)
   }
 
-  /** What this node has written stays at home also when it is a replica by now; by its own name, whoever is its author. */
-  #isShared({ written, name }: ReplicaStatus): boolean {
+  /**
+   * The same of a status that is at hand. What this node has written stays at home also when it is a replica by now; by its
+   * own name, whoever is its author.
+   */
+  goesToOthers({ written, name }: ReplicaStatus): boolean {
     return !written || (name !== undefined && this.#policy.isShared(name))
   }
 
@@ -115,20 +128,20 @@ export class LocalStreams {
     if (ofNode === undefined) this.#admitted.set(nodeId, (ofNode = new Set()))
     ofNode.add(stream)
     this.#admittedCount++
-    this.#applyLimits()
   }
 
   #applyLimits(): void {
-    const limits = new Map<StreamId, Retention>()
-    for (const { stream, own, name } of this.#options.store.list()) {
-      const retention = own || name === undefined ? undefined : this.#policy.limitsOf(name)
-      if (retention !== undefined) limits.set(stream, retention)
-    }
-    this.#options.store.setLimits(limits)
+    this.#options.store.setLimits((name) => this.#policy.limitsOf(name))
   }
 
   watch(listener: ReplicaListener): () => void {
-    return this.#options.store.watch(listener)
+    return this.#options.store.watch({
+      ...listener,
+      moved: (streams) => {
+        for (const stream of streams) this.#changed.add(stream)
+        listener.moved?.(streams)
+      },
+    })
   }
 
   get ownAhead(): readonly SignedHead[] {
@@ -178,6 +191,7 @@ export class LocalStreams {
   async applyRun(run: VerifiedRun): Promise<ApplyOutcome> {
     const outcome = await this.#hold(this.#options.store.applyRun(run))
     this.#note(run.stream)
+    this.#changed.add(run.stream)
     return outcome
   }
 
@@ -185,6 +199,7 @@ export class LocalStreams {
   async applyBlock(stream: StreamId, bytes: Uint8Array): Promise<ApplyOutcome> {
     const outcome = await this.#hold(this.#options.store.applyBlock(bytes))
     if (outcome.kind !== 'malformed') this.#note(stream)
+    this.#changed.add(stream)
     return outcome
   }
 
@@ -195,6 +210,7 @@ export class LocalStreams {
   async saveHead(head: SignedHead): Promise<HeadOutcome> {
     const outcome = await this.#hold(this.#options.store.saveHead(head))
     if (outcome.kind !== 'malformed') this.#note(head.stream)
+    this.#changed.add(head.stream)
     return outcome
   }
 

@@ -6,8 +6,6 @@ export type PeerQuality = 'LowLatency' | 'HighLatency' | 'PartiallyWorking' | 'N
 /** Rounds of comparing that a peer may lag behind what was held a round before. */
 const LOW_LATENCY_ROUNDS = 2
 const HIGH_LATENCY_ROUNDS = 5
-/** Streams remembered of one peer. */
-const MAX_STREAMS = 10_000
 
 /** How long a peer is asked for nothing whose answers stall or break off, ms: at first, and at most. */
 const FIRST_DISTRUST_MS = 2_000
@@ -15,8 +13,10 @@ const LONGEST_DISTRUST_MS = 60_000
 
 /** What is known of one connected peer. */
 export class PeerRecord {
-  /** Events of each stream that it said it holds. */
-  readonly #held = new Map<StreamId, number>()
+  /** Events of each stream that it said it holds, where that is not what is held here. */
+  #held: ReadonlyMap<StreamId, number> = new Map()
+  /** Streams in which it turned out to have less than it said. */
+  readonly #disappointing = new Set<StreamId>()
   /** How far we were, in each stream in which it lagged, when it began to lag. */
   #owed = new Map<StreamId, number>()
   #owedSinceMs: number | undefined
@@ -28,19 +28,19 @@ export class PeerRecord {
   /** Last comparison, µs since 1970. */
   comparedMicros: number | undefined
 
-  heldOf(stream: StreamId): number | undefined {
-    return this.#held.get(stream)
+  /** Whether it said that it has something behind an offset that is missing here. */
+  hasBehind(stream: StreamId, offset: number): boolean {
+    return !this.#disappointing.has(stream) && (this.#held.get(stream) ?? 0) > offset
   }
 
-  /** It holds a stream at least up to there: it has sent it, or said so. */
-  holds(stream: StreamId, nextOffset: number): void {
-    if (this.#held.size >= MAX_STREAMS && !this.#held.has(stream)) return
-    this.#held.set(stream, Math.max(nextOffset, this.#held.get(stream) ?? 0))
+  /** Whether it had all of a stream that was held here when they last compared. */
+  keepsUp(stream: StreamId): boolean {
+    return this.comparedMicros !== undefined && !this.lacks.has(stream) && !this.#disappointing.has(stream)
   }
 
   /** It has less than it was taken to have. */
   disappointed(stream: StreamId): void {
-    this.#held.delete(stream)
+    this.#disappointing.add(stream)
   }
 
   /** Its answer stalled or broke off. */
@@ -58,23 +58,18 @@ export class PeerRecord {
     return nowMs >= this.#distrustedUntilMs
   }
 
-  /**
-   * A comparison is over.
-   *
-   * @param ours how much we hold of each stream
-   * @param lags whether the peer's part of a stream was told apart from ours, so that `held` says how far it is
-   */
-  compared(ours: ReadonlyMap<StreamId, number>, lags: (stream: StreamId) => boolean, now: Now): void {
+  /** A comparison is over. */
+  compared({ streams, held, lacks, now }: Comparison): void {
     this.comparedMicros = now.micros
-    this.#streams = ours.size
-    for (const [stream, nextOffset] of ours) if (!lags(stream)) this.#held.set(stream, nextOffset)
-    const lagging = [...ours].filter(([stream, nextOffset]) => (this.#held.get(stream) ?? 0) < nextOffset)
-    this.lacks = new Map(lagging.map(([stream, nextOffset]) => [stream, nextOffset - (this.#held.get(stream) ?? 0)]))
+    this.#streams = streams
+    this.#held = held
+    this.#disappointing.clear()
+    this.lacks = new Map(Array.from(lacks, ([stream, { ours, theirs }]) => [stream, ours - theirs]))
     for (const [stream, nextOffset] of this.#owed) {
-      if ((this.#held.get(stream) ?? 0) >= nextOffset || !ours.has(stream)) this.#owed.delete(stream)
+      if ((lacks.get(stream)?.theirs ?? Infinity) >= nextOffset) this.#owed.delete(stream)
     }
     if (this.#owed.size > 0) return
-    this.#owed = new Map(lagging.slice(0, MAX_STREAMS))
+    this.#owed = new Map(Array.from(lacks, ([stream, { ours }]) => [stream, ours]))
     this.#owedSinceMs = this.#owed.size > 0 ? now.ms : undefined
   }
 
@@ -88,9 +83,16 @@ export class PeerRecord {
   }
 }
 
-export interface Now {
-  readonly ms: number
-  readonly micros: number
+/** What came out of comparing with a peer. */
+export interface Comparison {
+  /** Streams that were compared. */
+  readonly streams: number
+  /** How much the peer holds of those of which it holds more or less than this node. */
+  readonly held: ReadonlyMap<StreamId, number>
+  /** Those of which it holds less. */
+  readonly lacks: ReadonlyMap<StreamId, { readonly ours: number; readonly theirs: number }>
+  /** When it began. */
+  readonly now: { readonly ms: number; readonly micros: number }
 }
 
 /** Connected peers and what is known of them. */

@@ -53,6 +53,7 @@ export class Replicator implements AsyncDisposable {
   readonly #announcer: Announcer
   readonly #receiver: LiveReceiver
   readonly #comparer: Comparer
+  readonly #digester: HeadDigester
   readonly #catchUp: CatchUp
   readonly #replays: ReplayWatch
   readonly #answerer: Answerer
@@ -71,7 +72,8 @@ export class Replicator implements AsyncDisposable {
       nodeId: transport.nodeId,
       isConnected: (nodeId) => this.#peers.get(nodeId) !== undefined,
     })
-    const digester = new HeadDigester()
+    const digester = new HeadDigester(local)
+    this.#digester = digester
     const { counters } = this
     this.#local = local
     this.#replays = new ReplayWatch(time)
@@ -212,8 +214,12 @@ export class Replicator implements AsyncDisposable {
 
   async #round(): Promise<void> {
     try {
-      for (const { stream, own } of this.#local.all()) if (!own) this.#catchUp.consider(stream)
-      await this.#tellHeads()
+      // The one look at all streams; everything else costs what has changed.
+      const streams = this.#local.all()
+      for (const status of streams) if (isIncomplete(status)) this.#catchUp.consider(status.stream)
+      const shared = streams.filter((status) => this.#local.goesToOthers(status))
+      this.#digester.refresh(shared)
+      await this.#tellHeads(shared)
       await this.#comparer.round()
     } catch (error) {
       if (this.#closed === undefined) this.#options.logger.warn({ err: error }, 'heads could not be compared')
@@ -221,9 +227,9 @@ export class Replicator implements AsyncDisposable {
   }
 
   /** Broadcasts the heads of own streams that have changed, and of all now and then. */
-  async #tellHeads(): Promise<void> {
+  async #tellHeads(shared: readonly ReplicaStatus[]): Promise<void> {
     if (this.#rounds++ % FULL_ROUNDS === 0) this.#toldHeads.clear()
-    const changed = this.#local.shared().filter((status) => status.own && this.#hasNewHead(status))
+    const changed = shared.filter((status) => status.own && this.#hasNewHead(status))
     const heads: Uint8Array[] = []
     for (const { stream } of changed) {
       const head = await this.#local.signHead(stream)
@@ -240,6 +246,11 @@ export class Replicator implements AsyncDisposable {
     this.#toldHeads.set(stream, text)
     return true
   }
+}
+
+/** Whether events are missing, or signatures may be. */
+function isIncomplete(status: ReplicaStatus): boolean {
+  return missingOf(status) > 0 || (!status.own && status.unsignedFrom !== undefined)
 }
 
 function missingOf({ own, head, nextOffset }: ReplicaStatus): number {

@@ -11,6 +11,7 @@ import {
   encodeLive,
   encodeRequest,
   groupItems,
+  MARK_BYTES,
   MAX_BROADCAST_BYTES,
   type LiveMessage,
   type SyncAnswer,
@@ -26,6 +27,7 @@ const stream = fc.nat(70_000).map((at) => `${'.'.repeat(43)}-${at}`)
 
 const digest = fc.uint8Array({ minLength: DIGEST_BYTES, maxLength: DIGEST_BYTES }).map((each) => Buffer.from(each))
 const bits = fc.uint8Array({ minLength: BUCKETS / 8, maxLength: BUCKETS / 8 }).map((each) => Buffer.from(each))
+const mark = fc.uint8Array({ minLength: MARK_BYTES, maxLength: MARK_BYTES }).map((each) => Buffer.from(each))
 const digests = fc
   .uint8Array({ minLength: BUCKETS * BUCKET_DIGEST_BYTES, maxLength: BUCKETS * BUCKET_DIGEST_BYTES })
   .map((each) => Buffer.from(each))
@@ -44,13 +46,22 @@ const live: fc.Arbitrary<LiveMessage> = fc.oneof(
 )
 const requests: fc.Arbitrary<SyncRequest> = fc.oneof(
   digest.map((digest) => ({ kind: 'compare', digest }) as const),
-  bits.map((buckets) => ({ kind: 'heads', buckets }) as const),
+  fc.record({
+    kind: fc.constant('heads' as const),
+    buckets: bits,
+    known: fc.array(fc.record({ mark, held: number }), { maxLength: 20 }),
+  }),
   fc.record({ kind: fc.constant('fetch' as const), stream, from: number, to: number }),
   fc.record({ kind: fc.constant('seals' as const), stream, from: number, limit: number }),
 )
 const answers: fc.Arbitrary<SyncAnswer> = fc.oneof(
   fc.constant({ kind: 'same' } as const),
   digests.map((digests) => ({ kind: 'buckets', digests }) as const),
+  fc.record({
+    kind: fc.constant('known' as const),
+    same: bytes,
+    held: fc.array(fc.record({ at: number, held: number }), { maxLength: 20 }),
+  }),
   fc
     .array(fc.record({ head: bytes, held: number }), { maxLength: 20 })
     .map((heads) => ({ kind: 'heads', heads }) as const),

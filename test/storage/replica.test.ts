@@ -194,7 +194,7 @@ t.test('a replica begins where its owner has pruned, and follows when it prunes'
   await until(() => (a.store.replicas.status(stream)?.firstOffset ?? 0) > 50)
   await pull(a.store, c.store)
   await sameInTheEnd(t, c, a, 'one that was away meanwhile begins anew behind the hole')
-  c.store.replicas.setLimits(new Map([[stream, { ...KEEP_EVERYTHING, maxEvents: 1 }]]))
+  c.store.replicas.setLimits(() => ({ ...KEEP_EVERYTHING, maxEvents: 1 }))
   await until(() => (c.store.replicas.status(stream)?.firstOffset ?? 0) === 64)
   t.pass('and may keep less')
 })

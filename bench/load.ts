@@ -14,7 +14,10 @@ export interface Shape {
 }
 
 /** Opens one connection per client and makes their input, so that neither is part of a measurement. */
-export async function openPublishers(session: Session, { size, clients }: Shape): Promise<readonly Publisher[]> {
+export async function openPublishers(
+  session: Pick<Session, 'publisher'>,
+  { size, clients }: Shape,
+): Promise<readonly Publisher[]> {
   const publishers: Publisher[] = []
   for (let client = 0; client < clients; client++) publishers.push(await session.publisher())
   await Promise.all(publishers.map((publisher, index) => publisher.publish(index * size, size)))
@@ -43,7 +46,7 @@ export async function publishFor(publishers: readonly Publisher[], size: number,
 }
 
 /** Publishes exactly `events` events (rounded up to whole requests). */
-export async function publishCount(session: Session, shape: Shape, events: number): Promise<void> {
+export async function publishCount(session: Pick<Session, 'publisher'>, shape: Shape, events: number): Promise<void> {
   const publishers: Publisher[] = []
   for (let client = 0; client < shape.clients; client++) publishers.push(await session.publisher())
   const requests = Math.ceil(events / shape.size)

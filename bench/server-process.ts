@@ -1,6 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { connect, createServer } from 'node:net'
 
+/** For a clean end, ms. */
+const STOP_MS = 5_000
+
 /** A server of another project in a process of its own. */
 export class ServerProcess {
   readonly pid: number
@@ -38,9 +41,12 @@ export class ServerProcess {
     return server
   }
 
+  /** Redis does not end while it writes its first file: after some seconds nobody waits for that. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     this.#child.kill(signal)
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS)
     await this.#exited
+    clearTimeout(timer)
   }
 }
 

@@ -98,6 +98,11 @@ export class MillraceSession implements Session {
     if (answer.lines.length !== 1) throw new Error(`no first answer: ${String(answer.status)} ${answer.refusal}`)
   }
 
+  /** Newest offset of each stream that can be read. */
+  offsets(): Promise<Readonly<Record<string, number>>> {
+    return this.#client.offsets()
+  }
+
   async stop(): Promise<void> {
     this.#client.close()
     await this.node.stop()

@@ -12,11 +12,13 @@ const BINARY = resolve('.cache/bin/nats-server')
 const MODULE = 'github.com/nats-io/nats-server/v2@latest'
 
 /** JetStream with file storage, with its own default of syncing every two minutes or with a sync for each message. */
-export function nats(sync: 'default' | 'always'): Peer {
+export type NatsSync = 'default' | 'always'
+
+export function nats(sync: NatsSync): Peer {
   return {
     name: `NATS ${sync === 'always' ? 'sync always' : 'default'}`,
     missing: buildServer,
-    start: (directory) => NatsSession.start(directory, sync),
+    start: (directory) => NatsSession.start(directory, { sync }),
   }
 }
 
@@ -38,7 +40,17 @@ function subjectOf(event: BenchEvent): string {
 
 const FILTERS: Readonly<Record<Share, string>> = { hundredth: 'ev.alarm.*', thousandth: 'ev.alarm.quality' }
 
-class NatsSession implements Session {
+/** How a server is set up. */
+export interface NatsSetup {
+  readonly sync: NatsSync
+  /** Further lines of its configuration, outside and inside of `jetstream`. */
+  readonly lines?: string
+  readonly jetstreamLines?: string
+  /** Of its stream; without it the stream takes what is published. */
+  readonly mirror?: object
+}
+
+export class NatsSession implements Session {
   readonly pid: number
   readonly #server: ServerProcess
   readonly #port: number
@@ -51,14 +63,15 @@ class NatsSession implements Session {
     this.pid = server.pid
   }
 
-  static async start(directory: string, sync: 'default' | 'always'): Promise<NatsSession> {
+  static async start(directory: string, setup: NatsSetup): Promise<NatsSession> {
     mkdirSync(directory, { recursive: true })
     const port = await freePort()
     const config = join(directory, 'nats.conf')
+    const { sync, lines = '', jetstreamLines = '', mirror } = setup
     const always = sync === 'always' ? '\n  sync_interval: always' : ''
     writeFileSync(
       config,
-      `listen: 127.0.0.1:${String(port)}\nmax_pending: 1GB\nmax_payload: 8MB\njetstream {\n  store_dir: "${directory}/js"${always}\n}\n`,
+      `listen: 127.0.0.1:${String(port)}\nmax_pending: 1GB\nmax_payload: 8MB\njetstream {\n  store_dir: "${directory}/js"${always}\n${jetstreamLines}\n}\n${lines}\n`,
     )
     const server = await ServerProcess.start(BINARY, ['-c', config], port)
     const connection = await NatsConnection.open(port)
@@ -66,7 +79,7 @@ class NatsSession implements Session {
       `$JS.API.STREAM.CREATE.${STREAM}`,
       JSON.stringify({
         name: STREAM,
-        subjects: ['ev.>'],
+        ...(mirror === undefined ? { subjects: ['ev.>'] } : { mirror }),
         storage: 'file',
         retention: 'limits',
         num_replicas: 1,
@@ -104,6 +117,14 @@ class NatsSession implements Session {
 
   async firstAnswer(): Promise<void> {
     await this.#connection.request(`$JS.API.STREAM.MSG.GET.${STREAM}`, '{"seq":1}')
+  }
+
+  /** Messages in the stream. */
+  async count(): Promise<number> {
+    const info = (await this.#connection.request(`$JS.API.STREAM.INFO.${STREAM}`, '')) as {
+      state: { messages: number }
+    }
+    return info.state.messages
   }
 
   async stop(): Promise<void> {

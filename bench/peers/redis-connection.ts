@@ -28,6 +28,9 @@ export class RedisConnection {
     socket.on('error', (error) => {
       this.#fail(error)
     })
+    socket.on('close', () => {
+      this.#fail(new Error('the connection ended'))
+    })
   }
 
   static open(port: number): Promise<RedisConnection> {

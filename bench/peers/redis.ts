@@ -27,18 +27,22 @@ export function redis(sync: 'everysec' | 'always'): Peer {
   }
 }
 
-class RedisSession implements Session {
+export class RedisSession implements Session {
   readonly pid: number
+  readonly port: number
   readonly #server: ServerProcess
-  readonly #port: number
 
   private constructor(server: ServerProcess, port: number) {
     this.#server = server
-    this.#port = port
+    this.port = port
     this.pid = server.pid
   }
 
-  static async start(directory: string, sync: string): Promise<RedisSession> {
+  static async start(
+    directory: string,
+    sync: string,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<RedisSession> {
     mkdirSync(directory, { recursive: true })
     const port = await freePort()
     const settings = {
@@ -48,13 +52,14 @@ class RedisSession implements Session {
       appendonly: 'yes',
       appendfsync: sync,
       save: '',
+      ...more,
     }
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
     return new RedisSession(await ServerProcess.start('redis-server', args, port), port)
   }
 
   async publisher(): Promise<Publisher> {
-    return new RedisPublisher(await RedisConnection.open(this.#port))
+    return new RedisPublisher(await RedisConnection.open(this.port))
   }
 
   scan(): Promise<number> {
@@ -66,7 +71,7 @@ class RedisSession implements Session {
   }
 
   async subscribe(onEvent: (text: string) => void): Promise<Closeable> {
-    const connection = await RedisConnection.open(this.#port)
+    const connection = await RedisConnection.open(this.port)
     let closed = false
     let last = '$'
     let isPayload = false
@@ -91,7 +96,7 @@ class RedisSession implements Session {
   }
 
   async firstAnswer(): Promise<void> {
-    const connection = await RedisConnection.open(this.#port)
+    const connection = await RedisConnection.open(this.port)
     // While it loads its file Redis answers LOADING to everything.
     for (;;) {
       try {
@@ -105,13 +110,27 @@ class RedisSession implements Session {
     connection.close()
   }
 
+  /** Id of the newest entry; empty when there is none. */
+  async newest(): Promise<string> {
+    const connection = await RedisConnection.open(this.port)
+    let id = ''
+    try {
+      await connection.send(Buffer.from(command('XREVRANGE', KEY, '+', '-', 'COUNT', '1')), 1, (bytes, start, end) => {
+        id ||= bytes.toString('latin1', start, end)
+      })
+    } finally {
+      connection.close()
+    }
+    return id
+  }
+
   stop(): Promise<void> {
     return this.#server.stop()
   }
 
   /** Reads everything page by page and counts the entries whose tags (the first value) pass. */
   async #range(passes: (tags: string) => boolean): Promise<number> {
-    const connection = await RedisConnection.open(this.#port)
+    const connection = await RedisConnection.open(this.port)
     const all = passes('')
     let from = '-'
     let count = 0

@@ -24,6 +24,8 @@ export interface DaemonOptions {
 export interface ReadyLine {
   readonly api: readonly string[]
   readonly socket: string | null
+  /** Multiaddrs with peer id; `null` without a swarm. */
+  readonly swarm: readonly string[] | null
   readonly data: string
   readonly nodeId: string
 }

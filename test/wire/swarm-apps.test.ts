@@ -106,7 +106,7 @@ t.test('fish on both nodes end in the state that the order of all events gives',
     t.teardown(pond.observe(fish, collector.push, collector.fail))
     return collector
   })
-  const log = (pond: Pond, text: string) => pond.emit(PondTags<string>('fish'), text).toPromise()
+  const log = (pond: Pond, text: string) => pond.publish({ tags: ['fish'], event: text })
   for (let at = 0; at < 15; at++) await log(ponds[at % 2]!, `together ${String(at)}`)
   await Promise.all(states.map((each) => each.until((items) => items.at(-1)?.length === 15)))
 
@@ -122,7 +122,7 @@ t.test('fish on both nodes end in the state that the order of all events gives',
   pair.heal()
   await Promise.all(states.map((each) => each.until((items) => items.at(-1)?.length === 35)))
   const order = await inOrder(await connect(t, pair.daemons[0]), 'fish')
-  t.not(order.at(-1), states[0]!.items.at(-1)?.join(), 'they lie between each other')
+  t.ok(order.indexOf('second 0') < order.indexOf('first 14'), 'they lie between each other')
   for (const each of states) t.same(each.items.at(-1), order)
   for (const pond of ponds) t.same(await pond.currentState(fish), order)
 })
@@ -181,11 +181,11 @@ t.test('observeAll and observeOne of Pond find what began on the other node', as
   const one = new Collector<readonly string[]>()
   t.teardown(second.observeOne(PondTag<string>('seed'), makeFish, one.push, one.fail))
   pair.cut()
-  await first.emit(PondTags<string>('seed', 'seeded-a'), 'a').toPromise()
-  await first.emit(PondTags<string>('seeded-a'), 'more').toPromise()
+  await first.publish({ tags: ['seed', 'seeded-a'], event: 'a' })
+  await first.publish({ tags: ['seeded-a'], event: 'more' })
   pair.heal()
   await one.until((items) => items.at(-1)?.join() === 'a,more')
-  await first.emit(PondTags<string>('seed', 'seeded-b'), 'b').toPromise()
+  await first.publish({ tags: ['seed', 'seeded-b'], event: 'b' })
   await all.until((items) => items.at(-1)?.length === 2 && items.at(-1)?.every((log) => log.length > 0) === true)
   // It never says that it is done, on whatever node: this release of the package loses the end of what it reports.
   const sources = new Collector<number>()

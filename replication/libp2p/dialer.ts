@@ -120,7 +120,7 @@ export class Dialer {
       target.seenMs = this.#options.nowMs()
       target.sinceMicros = this.#options.nowMicros()
       const secondMs = nodeId < this.#options.self ? SECOND_MS : 0
-      this.#schedule(target, waitMs + this.#pauseMs(target) + secondMs)
+      this.#schedule(target, waitMs + this.#firstPauseMs(failure) + secondMs)
     }
   }
 
@@ -241,6 +241,12 @@ export class Dialer {
     if (this.#isHopeless(target)) this.#drop(target)
     else this.#schedule(target, Math.max(this.#pauseMs(target) - tookMs, SHORTEST_MS))
     this.#options.onFailed(nodeId, address, target.failure)
+  }
+
+  /** A link that went silent is most likely replaced by one that works; a peer that hangs up has its reasons. */
+  #firstPauseMs({ reason }: PeerFailure): number {
+    const { random } = this.#options
+    return reason === 'dead-link' ? SHORTEST_MS * random() : backOffMs(0, random(), LONGEST_MS)
   }
 
   #pauseMs({ source, failures, failure, seenMs }: Target): number {

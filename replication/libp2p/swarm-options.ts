@@ -23,7 +23,7 @@ export const SWARM_TIMINGS: SwarmTimings = {
   patienceMs: 15_000,
   // When a network comes back, TCP waits as long again as it was away before it goes on. What has been silent for this
   // long is dialled anew instead, so that nodes find each other within seconds.
-  silenceMs: 7_000,
+  silenceMs: 5_000,
   stallMs: 30_000,
   exchangeMs: 60_000,
 }

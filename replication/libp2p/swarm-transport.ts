@@ -61,7 +61,7 @@ const MISMATCHES_TOLD = [10, 0.1] as const
 const STALL_POINTS = 15
 
 /** Longest pause between two looks at all links, ms. */
-const MAX_WATCH_MS = 1_000
+const MAX_WATCH_MS = 500
 const DEAF = 'it wants no broadcasts of this topic; it may have another one'
 
 /** A peer with a connection. */
@@ -448,7 +448,7 @@ export class SwarmTransport implements Transport {
     const subscribers = this.#gossip.subscribers()
     const nowMs = clock.monotonicMs()
     // Stopped, or asleep with the whole machine.
-    if (nowMs - this.#watchedMs > Math.max(timings.silenceMs / 2, 2 * MAX_WATCH_MS)) this.#links.forgive()
+    if (nowMs - this.#watchedMs > Math.max(timings.silenceMs / 2, 4 * MAX_WATCH_MS)) this.#links.forgive()
     this.#watchedMs = nowMs
     for (const peer of [...this.#peers.values()]) {
       const { nodeId, openedMs } = peer

@@ -112,6 +112,11 @@ export class CatchUp {
     for (const task of this.#tasks.values()) task.hints.delete(peer)
   }
 
+  /** A peer is connected: that it failed on an earlier connection no longer counts. */
+  connected(peer: NodeId): void {
+    for (const task of this.#tasks.values()) task.cooldowns.delete(peer)
+  }
+
   async close(): Promise<void> {
     this.#closing.abort()
     for (const { cancelTimer } of this.#tasks.values()) cancelTimer?.()

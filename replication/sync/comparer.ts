@@ -22,6 +22,10 @@ const AT_A_TIME = 2
 const HOLD_UP_MS = 2_000
 /** Known heads named in one question. */
 const MAX_KNOWN = 16_384
+/** Until a peer whose answer broke off is asked again, ms, doubled each time: its connection may have been replaced. */
+const RETRY_MS = 500
+/** After as many attempts the next round is waited for. */
+const MAX_ATTEMPTS = 4
 /** Blame for an answer that cannot be. */
 const MALFORMED_POINTS = 25
 
@@ -63,14 +67,16 @@ export class Comparer {
     await Promise.all(chosen.flatMap((peer) => (peer === undefined ? [] : [this.compare(peer)])))
   }
 
-  /** Compares with one peer. What goes wrong is mended by the next round. */
-  compare(peer: NodeId): Promise<void> {
+  /** Compares with one peer. What goes wrong is tried again soon, and at last by the next round. */
+  compare(peer: NodeId, attempt = 1): Promise<void> {
     const running = this.#underWay.get(peer)
     if (running !== undefined) return running
     const comparison = this.#inTurn(() => this.#compare(peer))
-      // A peer that is busy or gone is asked again in the next round.
-      .catch(() => undefined)
       .finally(() => this.#underWay.delete(peer))
+      // A peer that is busy, or whose connection was replaced.
+      .catch(() => {
+        this.#retry(peer, attempt)
+      })
     this.#underWay.set(peer, comparison)
     return comparison
   }
@@ -100,6 +106,14 @@ export class Comparer {
       cancel()
       pass()
     }
+  }
+
+  #retry(peer: NodeId, attempt: number): void {
+    if (attempt >= MAX_ATTEMPTS || this.#closing.signal.aborted) return
+    this.#options.time.after(RETRY_MS * 2 ** (attempt - 1), () => {
+      const isConnected = this.#options.peers.get(peer) !== undefined
+      if (isConnected && !this.#closing.signal.aborted) void this.compare(peer, attempt + 1)
+    })
   }
 
   async #compare(peer: NodeId): Promise<void> {

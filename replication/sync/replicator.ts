@@ -202,6 +202,7 @@ export class Replicator implements AsyncDisposable {
 
   #connected(peer: NodeId): void {
     this.#peers.connected(peer)
+    this.#catchUp.connected(peer)
     void this.#comparer.compare(peer)
   }
 

@@ -1,5 +1,11 @@
 import t, { type Test } from 'tap'
 import { DataDirectory, KEEP_EVERYTHING, renewIdentity } from '../../storage/index.js'
+import { encodeAnswer, systemTime, type SwarmTime, type Transport } from '../../replication/index.js'
+import { Comparer } from '../../replication/sync/comparer.js'
+import { HeadDigester } from '../../replication/sync/head-digest.js'
+import type { HeadIntake } from '../../replication/sync/head-intake.js'
+import type { LocalStreams } from '../../replication/sync/local-streams.js'
+import { PeerBook } from '../../replication/sync/peer-book.js'
 import { openSwarmNode, type SwarmNode } from '../support/swarm-node.js'
 import { event, publish, readAll, until } from '../support/store.js'
 
@@ -163,4 +169,38 @@ t.test('no more streams are taken of others than the policy allows', async (t) =
   await until(async () => (await readAll(second.store)).length === 2)
   await until(() => second.replicator.refusedStreams > 0)
   t.equal((await readAll(second.store)).length, 2)
+})
+
+t.test('a comparison that breaks off with its connection is made again before the next round', async (t) => {
+  const timers: (() => void)[] = []
+  const time: SwarmTime = {
+    ...systemTime(),
+    after: (_ms, run) => {
+      timers.push(run)
+      return () => timers.splice(timers.indexOf(run), timers.includes(run) ? 1 : 0)
+    },
+  }
+  let requests = 0
+  const transport = {
+    async *request() {
+      if (++requests < 3) throw new Error('the connection ended')
+      yield encodeAnswer({ kind: 'same' })
+    },
+  } as unknown as Transport
+  const local = { shared: () => [], takeChanged: () => [] } as unknown as LocalStreams
+  const peers = new PeerBook()
+  peers.connected('peer')
+  const intake = {} as unknown as HeadIntake
+  const comparer = new Comparer({ local, transport, digester: new HeadDigester(local), peers, intake, time })
+  await comparer.compare('peer')
+  while (timers.length > 0) {
+    timers.shift()?.()
+    await comparer.compare('peer', Infinity)
+  }
+  t.equal(requests, 3)
+  t.ok(peers.get('peer')?.comparedMicros !== undefined)
+  requests = 0
+  peers.gone('peer')
+  await comparer.compare('peer')
+  t.same(timers, [], 'who is gone is not asked again')
 })

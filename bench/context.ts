@@ -14,6 +14,8 @@ export interface BenchContext {
   /** Those that are installed, ours first. */
   readonly peers: readonly Peer[]
   readonly report: (measurement: Measurement) => void
+  /** Writes a page of its own, when pages are to be written. */
+  readonly document: (path: string, text: string) => void
   /** Something could not be measured, and why. */
   readonly fail: (what: string) => void
 }

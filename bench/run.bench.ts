@@ -1,5 +1,6 @@
 // `npm run bench [-- PART …] [--runs N] [--seconds N] [--events N] [--only NAME …] [--docs]`: measures ours beside others
-// in one run. Prints one JSON line per figure as it comes and a table at the end; --docs also writes docs/benchmarks.md.
+// in one run. Prints one JSON line per figure as it comes and a table at the end; --docs also writes docs/benchmarks.md
+// when all parts run, and the pages that parts have of their own.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -15,10 +16,11 @@ import { bench as publish } from './publish.bench.js'
 import { bench as raw } from './raw.bench.js'
 import { bench as read } from './read.bench.js'
 import { environment, jsonLine, table } from './report.js'
+import { bench as scale } from './scale.bench.js'
 import { bench as swarm } from './swarm.bench.js'
 import { bench as write } from './write.bench.js'
 
-const PARTS: readonly Bench[] = [raw, publish, live, read, write, swarm]
+const PARTS: readonly Bench[] = [raw, publish, live, read, write, swarm, scale]
 const PEERS: readonly Peer[] = [millrace(), nats('default'), nats('always'), redis('everysec'), redis('always')]
 
 const { values: flags, positionals } = parseArgs({
@@ -47,7 +49,8 @@ for (const part of PARTS) {
 }
 const text = table(measurements)
 console.log(`\n${text}\n${missing.join('\n')}`)
-if (flags.docs) writeFileSync('docs/benchmarks.md', document(text))
+// A page with the figures of some parts only would be missing the others.
+if (flags.docs && positionals.length === 0) writeFileSync('docs/benchmarks.md', document(text))
 
 async function findPeers(): Promise<readonly Peer[]> {
   const found: Peer[] = []
@@ -74,6 +77,9 @@ async function runPart(part: Bench): Promise<void> {
     report: (measurement) => {
       measurements.push(measurement)
       console.log(jsonLine(measurement, where))
+    },
+    document: (path, text) => {
+      if (flags.docs) writeFileSync(path, text)
     },
     fail: (what) => {
       fail(`${part.name}: ${what}`)
@@ -106,7 +112,7 @@ Made by \`npm run bench -- --docs\`, which starts every system itself on the sam
 Events of about 200 bytes of payload, one tag on all, one on 10 %, one on 1 %. Ours acknowledges only what is synced
 (\`storage.sync: always\`). Server and client share the cores. Absolute figures depend on the machine and on what else
 it does; ratios far less. "Ours is better by" above 1 means that ours is ahead. What is missed and why:
-[what stands in the way of speed](decisions/0006-what-stands-in-the-way-of-speed.md).
+[what stands in the way of speed](decisions/0006-what-stands-in-the-way-of-speed.md). What becomes of it with 100 nodes: [how a swarm grows](benchmarks-scale.md).
 
 - ${where.date}, commit ${where.commit}, ${String(where.cores)} × ${where.cpu}, Node ${where.node}
 - processes that wanted a core on average, 5 minutes before and at the end: ${loadBefore} and ${loadAverage()} (the bench itself takes

@@ -20,8 +20,8 @@ const LONGEST_EXPECTED_MS = 4_000
 const MANY_EXPECTED = 32
 /** Shortest pause: after an attempt that took its time, and for somebody of whom others have news, ms. */
 const SHORTEST_MS = 500
-/** Connections from which on peers are no longer dialled only because they were heard of. */
-const ENOUGH_CONNECTIONS = 24
+/** Connections from which on peers are no longer dialled only because they were heard of: gossip goes over several hops. */
+export const ENOUGH_CONNECTIONS = 24
 /** When to look again whether there are still enough, ms. */
 const ENOUGH_MS = 30_000
 /** How much later the node with the greater id dials, ms: so that two that find each other do not cross. */

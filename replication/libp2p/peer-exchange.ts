@@ -11,10 +11,21 @@ export interface KnownPeer {
   readonly addresses: readonly string[]
 }
 
-/** What peers tell each other about others: `[["<node id>", ["/ip4/…", …]], …]`. */
-export function encodePeers(peers: Iterable<KnownPeer>, toLoopback: boolean): Uint8Array {
+/**
+ * What peers tell each other about others: `[["<node id>", ["/ip4/…", …]], …]`. When there are more than fit, chance decides: else a
+ * node that many are configured with would send them all to the same few.
+ */
+export function encodePeers(
+  peers: readonly KnownPeer[],
+  toLoopback: boolean,
+  random: () => number = Math.random,
+): Uint8Array {
   const list: [NodeId, string[]][] = []
-  for (const { nodeId, addresses } of peers) {
+  const left = [...peers]
+  while (left.length > 0) {
+    const [peer] = left.splice(Math.floor(random() * left.length), 1)
+    if (peer === undefined) break
+    const { nodeId, addresses } = peer
     const reachable = addresses.filter((address) => toLoopback || !isLoopback(address)).slice(0, MAX_ADDRESSES)
     if (reachable.length > 0) list.push([nodeId, reachable])
     if (list.length === MAX_PEERS) break

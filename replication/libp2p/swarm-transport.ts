@@ -36,7 +36,7 @@ import {
 } from '../transport.js'
 import { isLoopback, learnAddress, parsePeerAddress } from './addresses.js'
 import { Allowance } from '../allowance.js'
-import { Dialer } from './dialer.js'
+import { Dialer, ENOUGH_CONNECTIONS } from './dialer.js'
 import { describeFailure } from './failures.js'
 import { GossipLinks } from './gossip-links.js'
 import { Gossip } from './gossip.js'
@@ -306,7 +306,10 @@ export class SwarmTransport implements Transport {
       this.#watch()
     }, watchMs)
     this.#exchanges = setInterval(() => {
-      for (const { nodeId } of this.#peers.values()) void this.#askPeers(nodeId)
+      // Whoever has enough connections only wants to know who else there is, should they end.
+      const peers = [...this.#peers.keys()]
+      const asked = peers.length < ENOUGH_CONNECTIONS ? peers : [peers[Math.floor(Math.random() * peers.length)]]
+      for (const nodeId of asked) if (nodeId !== undefined) void this.#askPeers(nodeId)
     }, exchangeMs)
   }
 

@@ -5,7 +5,7 @@ import type { BroadcastValidator, Verdict } from '../transport.js'
 import type { Wire } from './wire.js'
 
 /** Neighbours to which broadcasts are passed on: wanted, least and most, as the real network has it. */
-export const MESH = { wanted: 8, least: 6, most: 12 } as const
+export const MESH = { wanted: 6, least: 4, most: 12 } as const
 /** How long a message is known, ms. */
 const SEEN_MS = 30_000
 /** Received bytes that may wait for the validator, per neighbour. */

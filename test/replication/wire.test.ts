@@ -174,6 +174,13 @@ t.test('of what peers say about peers only nodes with addresses are taken', (t) 
   const peers = [{ nodeId, addresses: ['/ip4/10.0.0.1/tcp/4001', '/ip4/127.0.0.1/tcp/4001'] }]
   t.same(decodePeers(encodePeers(peers, true)), peers)
   t.same(decodePeers(encodePeers(peers, false)), [{ nodeId, addresses: ['/ip4/10.0.0.1/tcp/4001'] }])
+  const many = Array.from({ length: 128 }, (_, at) => {
+    const other = `${String(at).padStart(3, '0')}${'.'.repeat(40)}`
+    return { nodeId: other, addresses: [`/ip4/10.0.0.${String(at)}/tcp/4001`] }
+  })
+  const told = Array.from({ length: 50 }, () => decodePeers(encodePeers(many, true)).map((peer) => peer.nodeId))
+  t.ok(told.every((each) => each.length === 64 && new Set(each).size === 64))
+  t.equal(new Set(told.flat()).size, 128, 'of many, chance decides who is told of')
   const said = [
     [nodeId, ['/ip4/10.0.0.1/udp/1', 7, '/ip4/10.0.0.2/tcp/1']],
     ['x', ['/ip4/10.0.0.3/tcp/1']],

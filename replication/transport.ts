@@ -86,7 +86,8 @@ export interface PeerStatus {
 
 /** What a transport tells its listeners. */
 export type TransportEvent =
-  | { readonly kind: 'connected'; readonly peer: NodeId }
+  /** `address` is that of the other end: where it listens, or only where it came from. */
+  | { readonly kind: 'connected'; readonly peer: NodeId; readonly address: string }
   | { readonly kind: 'gone'; readonly peer: NodeId; readonly failure: PeerFailure }
   /** An attempt to connect failed; `address` is what was tried, or where somebody came from who was refused. */
   | {

@@ -148,6 +148,8 @@ export class NodeSwarm implements AsyncDisposable {
     switch (event.kind) {
       case 'connected':
         logger.info({ peer: event.peer }, 'connected to a peer')
+        // A connection that breaks off while keys are exchanged looks like one with a wrong key.
+        this.#refused.delete(hostOf(event.address))
         return
       case 'gone':
         logger.info({ peer: event.peer, reason: event.failure.message }, 'lost a peer')
@@ -163,8 +165,7 @@ export class NodeSwarm implements AsyncDisposable {
   }
 
   #noteRefused(address: string, failure: PeerFailure): void {
-    // Everybody dials from another port each time.
-    const host = address.split('/').slice(0, 3).join('/')
+    const host = hostOf(address)
     this.#refused.delete(host)
     this.#refused.set(host, failure)
     const [oldest] = this.#refused.keys()
@@ -175,4 +176,9 @@ export class NodeSwarm implements AsyncDisposable {
     const since = this.#options.clock.nowMicros() - REFUSED_MICROS
     return new Map([...this.#refused].filter(([, { atMicros }]) => atMicros >= since))
   }
+}
+
+/** Without the port: everybody dials from another one each time. */
+function hostOf(address: string): string {
+  return address.split('/').slice(0, 3).join('/')
 }

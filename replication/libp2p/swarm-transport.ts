@@ -441,7 +441,7 @@ export class SwarmTransport implements Transport {
     if (peer === undefined || peer.ready) return
     if (!this.#links.canSend(nodeId) || !this.#gossip.subscribers().has(nodeId)) return
     peer.ready = true
-    this.#tell({ kind: 'connected', peer: nodeId })
+    this.#tell({ kind: 'connected', peer: nodeId, address: peer.connection.remoteAddr.toString() })
     this.#probe(peer)
     void this.#askPeers(nodeId)
   }

@@ -169,7 +169,7 @@ export class MemoryTransport implements Transport {
       failure: this.#records.get(peer)?.failure,
     })
     this.gossip.connected(peer)
-    this.#tell({ kind: 'connected', peer })
+    this.#tell({ kind: 'connected', peer, address: `/memory/${peer}` })
   }
 
   /** @internal */

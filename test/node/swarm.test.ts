@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { Client, fetchTransport, type PeersReport } from '../../client/index.js'
 import { startDaemon, type Daemon, type DaemonSettings } from '../../node/index.js'
@@ -89,6 +90,26 @@ t.test('a node with another key is refused, and the operator is told on both sid
     await until(async () => (await peersOf(node)).alarms.some(({ kind }) => kind === 'network-key'))
     t.equal((await node.client.nodeInfo()).connectedNodes, 0)
   }
+})
+
+t.test('a connection that broke off while keys were exchanged is no alarm any more once one stands', async (t) => {
+  const first = await openNode(t)
+  const alarms = async (): Promise<string[]> => (await peersOf(first)).alarms.map(({ kind }) => kind)
+  const port = Number(/\/tcp\/(\d+)/.exec(first.daemon.addresses.swarm?.[0] ?? '')?.[1])
+  const socket = connect(port, '127.0.0.1', () => socket.write(Buffer.alloc(32, 1)))
+  // Its nonce and its proof, with ours still to come.
+  let received = 0
+  socket
+    .on('error', () => undefined)
+    .on('data', ({ length }) => {
+      received += length
+      if (received >= 48) socket.destroy()
+    })
+  await until(async () => (await alarms()).includes('network-key'))
+  const second = await openNode(t, first.daemon.addresses.swarm)
+  await until(async () => (await second.client.nodeInfo()).connectedNodes === 1)
+  await until(async () => (await alarms()).length === 0)
+  t.pass('the operator need not look for a wrong key')
 })
 
 t.test('a node without key is alone', async (t) => {

@@ -1,89 +1,207 @@
-import type { StreamId } from '../../core/index.js'
-import { readAll } from '../support/store.js'
-import type { SimulatedNode } from './simulated-node.js'
+import { parseStreamId, type StreamId } from '../../core/index.js'
+import type { ReplicaStatus } from '../../storage/index.js'
+import { readAll, type PlainEvent } from '../support/store.js'
+import { NAMES, type SimulatedNode } from './simulated-node.js'
 
-type Nodes = readonly SimulatedNode[]
-type Gone = ReadonlySet<SimulatedNode>
+/** All nodes of a simulation when it is over. */
+export interface Swarm {
+  readonly nodes: readonly SimulatedNode[]
+  /** Whose machines are gone for good. */
+  readonly gone: ReadonlySet<SimulatedNode>
+  /** What nodes held of streams whose owners left or went back to a copy at that moment. */
+  readonly leftBehind: readonly LeftBehind[]
+}
+
+export interface LeftBehind {
+  readonly stream: StreamId
+  readonly nextOffset: number
+  readonly holder: SimulatedNode
+}
+
+/** Numbers of streams within an epoch. */
+const EPOCH_SIZE = 65_536
+
+function nameOf(stream: StreamId): string {
+  return NAMES[parseStreamId(stream).number % EPOCH_SIZE] ?? ''
+}
+
+function livingOf({ nodes, gone }: Swarm): readonly SimulatedNode[] {
+  return nodes.filter((node) => !gone.has(node))
+}
 
 /** Streams that have two histories somewhere: what is held of them differs for ever. */
-function frozenStreams(nodes: Nodes): ReadonlySet<StreamId> {
+function frozenStreams(nodes: readonly SimulatedNode[]): ReadonlySet<StreamId> {
   const streams = nodes.flatMap(({ store }) => store?.replicas.list() ?? [])
   return new Set(streams.flatMap(({ stream, frozen }) => (frozen === undefined ? [] : [stream])))
 }
 
-/** Whether a stream goes to others. */
-function isShared(stream: StreamId): boolean {
-  return Number(stream.slice(stream.lastIndexOf('-') + 1)) % 65_536 !== 3
-}
-
 /** What keeps the nodes from being the same, as far as can be told without reading. */
-export function obstacle(nodes: Nodes, gone: Gone): string | undefined {
-  const living = nodes.filter((node) => !gone.has(node))
+export function obstacle(swarm: Swarm): string | undefined {
+  const living = livingOf(swarm)
   for (const { isUp, name } of living) if (!isUp) return `${name} is down`
   const frozen = frozenStreams(living)
-  const known = new Map<StreamId, { text: string; name: string; count: number }>()
-  for (const { name, store, replicator } of living) {
-    for (const stream of replicator?.toReplicate().keys() ?? []) {
-      if (!frozen.has(stream)) return `${name} lacks events of ${stream}`
+  const streams = new Map<StreamId, [SimulatedNode, ReplicaStatus][]>()
+  for (const node of living) {
+    if (node.replicasOf().some(({ own, frozen }) => own && frozen !== undefined)) return `${node.name} has to decide`
+    for (const stream of node.replicator?.toReplicate().keys() ?? []) {
+      if (frozen.has(stream)) continue
+      // Nobody who remains may have them: then the operator is told, and that is all.
+      const isLost = node.replicator?.stuck().some((stuck) => stuck.stream === stream) === true
+      if (!isLost || !mayBeLost(swarm, stream)) return `${node.name} lacks events of ${stream}`
     }
-    for (const { stream, nextOffset, hash } of store?.replicas.list() ?? []) {
-      if (frozen.has(stream) || !isShared(stream)) continue
-      const text = `${String(nextOffset)} ${hash.toString('hex').slice(0, 8)}`
-      const first = known.get(stream)
-      if (first === undefined) known.set(stream, { text, name, count: 1 })
-      else if (first.text !== text) return `${stream}: ${first.name} has ${first.text}, ${name} ${text}`
-      else first.count++
+    for (const status of node.replicasOf()) {
+      const { stream } = status
+      if (frozen.has(stream) || nameOf(stream) === 'private') continue
+      streams.set(stream, [...(streams.get(stream) ?? []), [node, status]])
     }
   }
-  for (const [stream, { count, name }] of known) {
-    if (count < living.length) return `${stream}: only ${String(count)} know it, such as ${name}`
+  for (const [stream, held] of streams) {
+    const found = held.length < living.length ? `${stream} is not known everywhere` : differenceOf(held)
+    if (found !== undefined) return found
   }
   return undefined
 }
 
+/** Whether a stream's owner is gone, or has lost events and goes on in a new epoch. */
+function mayBeLost({ nodes, gone }: Swarm, stream: StreamId): boolean {
+  return nodes.some((node) => stream.startsWith(node.nodeId) && (gone.has(node) || node.restored))
+}
+
+function differenceOf(held: readonly (readonly [SimulatedNode, ReplicaStatus])[]): string | undefined {
+  const [first] = held
+  if (first === undefined) return undefined
+  const [one, reference] = first
+  const { stream } = reference
+  const ofOwner = held.find(([, { own }]) => own)
+  const unlimited = held.filter(([{ settings }]) => !settings.keep.has(nameOf(stream)))
+  const begins = unlimited.map(([, status]) => beginOf(status))
+  for (const [node, { nextOffset, hash, firstOffset, head, unsignedFrom }] of held) {
+    if (nextOffset !== reference.nextOffset || !hash.equals(reference.hash)) {
+      return `${stream}: ${one.name} is at ${reference.nextOffset}, ${node.name} at ${nextOffset}, or the hashes differ`
+    }
+    if (head !== undefined && firstOffset < head.firstOffset && firstOffset < nextOffset) {
+      return `${stream}: ${node.name} keeps what its owner has pruned`
+    }
+    if (ofOwner !== undefined && head !== undefined && unsignedFrom !== undefined && unsignedFrom < head.blockOffset) {
+      return `${stream}: ${node.name} lacks signatures of blocks`
+    }
+  }
+  return begins.some((begin) => begin !== begins[0]) ? `${stream} begins at ${begins.join(', ')}` : undefined
+}
+
+function beginOf({ own, firstOffset, head }: ReplicaStatus): number {
+  return own ? firstOffset : Math.max(firstOffset, head?.firstOffset ?? 0)
+}
+
 /** Holds the nodes against each other and against what their publishers were told, once they agree. */
-export async function judge(nodes: Nodes, gone: Gone): Promise<readonly string[]> {
-  const living = nodes.filter((node) => !gone.has(node))
+export async function judge(swarm: Swarm): Promise<readonly string[]> {
+  const living = livingOf(swarm)
   const frozen = frozenStreams(living)
+  const restored = swarm.nodes.filter((node) => node.restored)
   const faults: string[] = []
+  for (const stream of frozen) {
+    if (!restored.some(({ nodeId }) => stream.startsWith(nodeId))) faults.push(`${stream} is frozen without a reason`)
+  }
   const seen = new Map<string, string>()
-  for (const { name, store } of living) {
-    if (store === undefined) continue
-    const { problems } = store.health
-    if (problems.length > 0) faults.push(`${name} is not well: ${problems.join('; ')}`)
-    const events = await readAll(store)
-    checkOrder(name, events, faults)
-    for (const event of events) {
-      const key = `${event.stream} ${String(event.offset)}`
-      const text = JSON.stringify(event)
-      if (frozen.has(event.stream)) continue
-      if ((seen.get(key) ?? text) !== text) faults.push(`${name} has another event at ${key}`)
+  for (const node of living) {
+    if (node.store === undefined) continue
+    const events = await readAll(node.store)
+    checkHealth(node, frozen, faults)
+    checkPrivacy(node, faults)
+    checkOrder(node, events, restored, faults)
+    if (!node.restored) checkAcknowledged(node, events, frozen, faults)
+    const blocks = await blocksOf(node)
+    for (const [key, text] of [...events.map(keyed), ...blocks]) {
+      if (frozen.has(key.slice(0, key.indexOf(' ')))) continue
+      if ((seen.get(key) ?? text) !== text) faults.push(`${node.name} has something else at ${key}`)
       seen.set(key, text)
     }
   }
+  checkLeftBehind(swarm, frozen, faults)
   return faults
 }
 
+function keyed(event: PlainEvent): [string, string] {
+  return [`${event.stream} ${event.offset}`, JSON.stringify(event)]
+}
+
+/** Sealed blocks by their ends. */
+async function blocksOf({ store }: SimulatedNode): Promise<[string, string][]> {
+  const blocks: [string, string][] = []
+  for (const { stream } of store?.replicas.list() ?? []) {
+    for (const seal of (await store?.replicas.readSeals(stream, 0, 10_000)) ?? []) {
+      const signature = Buffer.from(seal.signature).toString('base64')
+      blocks.push([`${stream} block before ${seal.nextOffset}`, `${seal.firstOffset} ${signature}`])
+    }
+  }
+  return blocks
+}
+
+function checkHealth({ name, store }: SimulatedNode, frozen: ReadonlySet<StreamId>, faults: string[]): void {
+  for (const problem of store?.health.problems ?? []) {
+    const isFork = [...frozen].some((stream) => problem.includes(stream))
+    if (!isFork && !problem.includes('clock jumped')) faults.push(`${name} is not well: ${problem}`)
+  }
+}
+
+function checkPrivacy({ name, nodeId, store }: SimulatedNode, faults: string[]): void {
+  for (const { stream } of store?.replicas.list() ?? []) {
+    if (nameOf(stream) === 'private' && !stream.startsWith(nodeId)) faults.push(`${name} knows of a private ${stream}`)
+  }
+}
+
+function checkAcknowledged(
+  { name, acknowledged, store }: SimulatedNode,
+  events: readonly PlainEvent[],
+  frozen: ReadonlySet<StreamId>,
+  faults: string[],
+): void {
+  const held = new Map(events.map((event) => [`${event.stream} ${event.offset}`, event]))
+  for (const { publication, payload } of acknowledged) {
+    const { stream, offset, lamport } = publication
+    if (frozen.has(stream) || offset < (store?.replicas.status(stream)?.firstOffset ?? 0)) continue
+    const event = held.get(`${stream} ${offset}`)
+    if (event?.payload !== payload || event.lamport !== lamport) {
+      faults.push(`${name} has lost ${payload}, which it acknowledged as ${stream} ${offset}`)
+    }
+  }
+}
+
 function checkOrder(
-  name: string,
-  events: readonly { readonly lamport: number; readonly stream: string; readonly offset: number }[],
+  { name }: SimulatedNode,
+  events: readonly PlainEvent[],
+  restored: readonly SimulatedNode[],
   faults: string[],
 ): void {
   const next = new Map<StreamId, number>()
-  const ofNode = new Set<string>()
+  const stamps = new Set<string>()
   let before = { lamport: -1, stream: '' }
   for (const event of events) {
     const { lamport, stream, offset } = event
     if (lamport < before.lamport || (lamport === before.lamport && stream <= before.stream)) {
-      faults.push(`${name} delivers ${stream} ${String(offset)} out of order`)
+      faults.push(`${name} delivers ${stream} ${offset} out of order`)
     }
     before = event
     const expected = next.get(stream)
-    if (expected !== undefined && expected !== offset)
-      faults.push(`${name} has a hole in ${stream} before ${String(offset)}`)
+    if (expected !== undefined && expected !== offset) faults.push(`${name} has a hole in ${stream} before ${offset}`)
     next.set(stream, offset + 1)
-    const stamp = `${stream.slice(0, 43)} ${String(lamport)}`
-    if (ofNode.has(stamp)) faults.push(`${name} has two events with the lamport ${stamp}`)
-    ofNode.add(stamp)
+    const { nodeId } = parseStreamId(stream)
+    // Who lost what it wrote may write a lamport again, in another stream, before it hears of that.
+    if (restored.some((node) => node.nodeId === nodeId)) continue
+    const stamp = `${nodeId} ${lamport}`
+    if (stamps.has(stamp)) faults.push(`${name} has two events of one node with the lamport ${lamport}`)
+    stamps.add(stamp)
+  }
+}
+
+function checkLeftBehind({ nodes, gone, leftBehind }: Swarm, frozen: ReadonlySet<StreamId>, faults: string[]): void {
+  for (const { stream, nextOffset, holder } of leftBehind) {
+    if (frozen.has(stream) || gone.has(holder) || holder.restored) continue
+    for (const node of nodes) {
+      const reached = node.store?.replicas.status(stream)?.nextOffset ?? 0
+      if (!gone.has(node) && reached < nextOffset) {
+        faults.push(`${node.name} lacks ${stream} from ${reached} on; ${holder.name} had it up to ${nextOffset}`)
+      }
+    }
   }
 }

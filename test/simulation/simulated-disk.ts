@@ -119,7 +119,9 @@ export type DiskImage = ReadonlyMap<string, Table>
  * not synced. Who used the disk before either is cut off from it.
  */
 export class SimulatedDisk {
-  conditions: DiskConditions = GOOD_DISK
+  #conditions = GOOD_DISK
+  /** Whether it ever refused a write. */
+  wasHarmed = false
   readonly directory: string
   readonly #time: VirtualTime
   readonly #random: Random
@@ -134,6 +136,15 @@ export class SimulatedDisk {
     this.#time = time
     this.#random = random
     disks.set(directory, this)
+  }
+
+  get conditions(): DiskConditions {
+    return this.#conditions
+  }
+
+  set conditions(conditions: DiskConditions) {
+    this.#conditions = conditions
+    if (conditions.isFull || conditions.failing > 0) this.wasHarmed = true
   }
 
   /** Who uses the disk from now on; everybody before is cut off. */

@@ -1,6 +1,13 @@
-import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { toTagSet, type EventBatch, type NodeId, type Publication, type StreamId } from '../../core/index.js'
+import {
+  MillraceError,
+  toTagSet,
+  type EventBatch,
+  type NodeId,
+  type Publication,
+  type StreamId,
+} from '../../core/index.js'
 import {
   Replicator,
   type MemoryNetwork,
@@ -12,6 +19,7 @@ import {
   DataDirectory,
   KEEP_EVERYTHING,
   openStore,
+  type ReplicaStatus,
   type Retention,
   type Store,
   type SyncMode,
@@ -46,8 +54,9 @@ export interface Observer {
 }
 
 /** A complete copy of a node's data. */
-interface Backup {
+interface Copy {
   readonly disk: DiskImage
+  readonly head: Buffer
 }
 
 /** A process: a store, its place in the network, and what replicates. */
@@ -75,6 +84,9 @@ export class SimulatedNode {
   readonly #observer: Observer
   #life: Life | undefined
   #boot = 0
+  #backup: Copy | undefined
+  /** What was there before it went back for a while. */
+  #newest: Copy | undefined
   #changing: Promise<void> = Promise.resolve()
   /** Whether it is to run once what is under way is done. */
   #wanted = false
@@ -123,6 +135,11 @@ export class SimulatedNode {
 
   get replicator(): Replicator | undefined {
     return this.#life?.replicator
+  }
+
+  /** How its streams stand; nothing while it does not run. */
+  replicasOf(): readonly ReplicaStatus[] {
+    return this.#life?.store.replicas.list() ?? []
   }
 
   get isUp(): boolean {
@@ -178,21 +195,47 @@ export class SimulatedNode {
     void this.#change(() => life.store.close())
   }
 
-  /** A copy of the data directory at this moment; only when it does not run. */
-  backUp(): Backup {
-    copyFileSync(this.#headFile(), `${this.#headFile()}.backup`)
-    return { disk: this.disk.image() }
-  }
-
-  restore(backup: Backup): void {
-    this.#observer.note(`${this.name} goes back to a backup`)
-    this.restored = true
-    this.disk.restore(backup.disk)
-    copyFileSync(`${this.#headFile()}.backup`, this.#headFile())
+  /** Stops it and keeps a copy of its data. */
+  async backUp(): Promise<void> {
+    await this.stop()
+    if (this.isUp || !existsSync(this.#headFile())) return
+    this.#observer.note(`${this.name} is copied`)
+    this.#backup = this.#copy()
   }
 
   get hasBackup(): boolean {
-    return existsSync(`${this.#headFile()}.backup`)
+    return this.#backup !== undefined
+  }
+
+  /** Goes back to the copy. @param isForAWhile until {@link comeBack}: what is written until then is a second history */
+  async restore(isForAWhile: boolean): Promise<void> {
+    const backup = this.#backup
+    if (backup === undefined) return
+    await this.stop()
+    if (this.isUp) return
+    this.#observer.note(`${this.name} goes back to its copy${isForAWhile ? ' for a while' : ''}`)
+    this.restored = true
+    this.#newest = isForAWhile ? this.#copy() : undefined
+    this.#put(backup)
+  }
+
+  async comeBack(): Promise<void> {
+    const newest = this.#newest
+    if (newest === undefined) return
+    await this.stop()
+    if (this.isUp) return
+    this.#observer.note(`${this.name} goes on where it was before its copy`)
+    this.#newest = undefined
+    this.#put(newest)
+  }
+
+  #copy(): Copy {
+    return { disk: this.disk.image(), head: readFileSync(this.#headFile()) }
+  }
+
+  #put({ disk, head }: Copy): void {
+    this.disk.restore(disk)
+    writeFileSync(this.#headFile(), head)
   }
 
   async publish(payloads: readonly string[], streamNumber: number): Promise<void> {
@@ -213,14 +256,15 @@ export class SimulatedNode {
       })
     } catch (error) {
       // Not acknowledged: the process ended meanwhile, or the disk or a fork or a restored backup forbids it.
-      this.#observer.note(`${this.name} refuses: ${error instanceof Error ? error.message.slice(0, 40) : 'a fault'}`)
+      this.#observer.note(`${this.name} refuses: ${error instanceof MillraceError ? error.code : String(error)}`)
     }
   }
 
-  /** The operator's decision when others hold more of the own streams. */
-  async beginEpochIfAhead(): Promise<void> {
+  /** The operator's decision when others hold more of the own streams, or another history. */
+  async decide(): Promise<void> {
     const replicas = this.#life?.store.replicas
-    if (replicas === undefined || replicas.ownAhead.length === 0) return
+    const isForked = this.replicasOf().some(({ own, frozen }) => own && frozen !== undefined)
+    if (replicas === undefined || (replicas.ownAhead.length === 0 && !isForked)) return
     this.#observer.note(`${this.name} begins an epoch`)
     await replicas.beginEpoch().catch(() => undefined)
   }
@@ -315,7 +359,7 @@ export class SimulatedNode {
       if (!state.alive) return
       const { err } = fields as { err?: Error }
       this.#observer.note(`${this.name} logs ${message}`)
-      if (isExpected(message, this)) return
+      if (isExpected(message, this) || /two histories/.test(message)) return
       this.#observer.fault(`${this.name} logs ${level}: ${message}${err === undefined ? '' : ` (${err.message})`}`)
     }
     return { info: () => undefined, warn: told('a warning'), error: told('an error') }
@@ -327,32 +371,40 @@ function isWell({ conditions }: SimulatedDisk): boolean {
 }
 
 /** What a node says when its disk or its clock misbehaves, or its data are those of an older copy. */
-function isExpected(message: string, { restored }: SimulatedNode): boolean {
+function isExpected(message: string, { restored, disk }: SimulatedNode): boolean {
   if (/the disk (refuses|does not take)|clock jumped/.test(message)) return true
+  if (disk.wasHarmed && /could not be (stored|announced|compared)|cannot bring the index/.test(message)) return true
   return restored && /others hold more of an own stream/.test(message)
 }
 
-/** A subscription to everything: each event exactly once, in each stream without gaps. */
+/** A subscription to everything: each event exactly once, in each stream without gaps but for what is pruned. */
 class Watch {
+  readonly end: () => void
+  readonly #store: Store
   readonly #next: Map<StreamId, number>
   readonly #fault: (text: string) => void
-  readonly end: () => void
+  #newestLamport = -1
 
   constructor(store: Store, fault: (text: string) => void) {
+    this.#store = store
     this.#fault = fault
     this.#next = new Map([...store.offsets()].map(([stream, offset]) => [stream, offset + 1]))
     this.end = store.onCommit((batches) => {
-      for (const batch of batches) this.#take(batch)
+      const seenBefore = this.#newestLamport
+      for (const batch of batches) this.#take(batch, seenBefore)
     })
   }
 
-  #take(batch: EventBatch): void {
+  #take(batch: EventBatch, seenBefore: number): void {
     for (let at = 0; at < batch.length; at++) {
-      const { stream, offset } = batch.event(at)
-      const next = this.#next.get(stream)
-      // What its owner has pruned is not waited for.
-      if (next !== undefined && offset < next) this.#fault(`${stream} ${String(offset)} came twice`)
+      const { stream, offset, lamport } = batch.event(at)
+      const status = this.#store.replicas.status(stream)
+      const next = this.#next.get(stream) ?? status?.firstOffset ?? 0
+      if (offset < next) this.#fault(`${stream} ${offset} came twice`)
+      if (offset > next && (status?.firstOffset ?? 0) <= next) this.#fault(`${stream} ${offset} came before ${next}`)
+      if (status?.own === true && lamport <= seenBefore) this.#fault(`${stream} ${offset} has a lamport of the past`)
       this.#next.set(stream, offset + 1)
+      this.#newestLamport = Math.max(this.#newestLamport, lamport)
     }
   }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { MemoryNetwork, VirtualTime, type NetworkConditions } from '../../replication/index.js'
 import { KEEP_EVERYTHING } from '../../storage/index.js'
 import { Random } from '../support/random.js'
-import { judge, obstacle } from './judgement.js'
+import { judge, obstacle, type LeftBehind, type Swarm } from './judgement.js'
 import { diskOf, GOOD_DISK } from './simulated-disk.js'
 import { NAMES, SimulatedNode, type NodeSettings } from './simulated-node.js'
 import { failFiles, followTime } from './simulated-process.js'
@@ -15,6 +15,15 @@ export const OPERATIONS = 1000
 /** What they are spread over, and how long all may take to agree afterwards; ms of virtual time. */
 const DURATION_MS = 60_000
 const AGREEMENT_MS = 60_000
+
+/** Of each thousand operations so many are faults of a kind; the others publish. */
+const FAULTS = [
+  ...Array<'partition'>(5).fill('partition'),
+  ...Array<'kill'>(3).fill('kill'),
+  ...Array<'conditions'>(3).fill('conditions'),
+  ...Array<'backup'>(3).fill('backup'),
+  ...(['power cut', 'stop', 'leave', 'slow disk', 'full disk', 'failing disk', 'clock', 'restore', 'restore'] as const),
+]
 
 export interface Outcome {
   readonly seed: number
@@ -51,6 +60,7 @@ class Simulation {
   readonly #nodes: SimulatedNode[] = []
   /** Whose machines are gone for good. */
   readonly #gone = new Set<SimulatedNode>()
+  readonly #leftBehind: LeftBehind[] = []
   readonly #faults: string[] = []
   readonly #course = createHash('sha256')
   #published = 0
@@ -68,9 +78,10 @@ class Simulation {
   async run(): Promise<Outcome> {
     await this.#prepare()
     this.#plan()
+    this.#decideEpochs()
     await this.#time.advance(DURATION_MS)
     const agreedMs = await this.#agree()
-    this.#faults.push(...(await judge(this.#nodes, this.#gone)))
+    this.#faults.push(...(await judge(this.#swarm())))
     for (const node of this.#nodes) await this.#during(node.close())
     return {
       seed: this.#seed,
@@ -125,22 +136,115 @@ class Simulation {
     }
   }
 
+  /** Now and then an operator looks whether a node asks for a decision. */
+  #decideEpochs(): void {
+    this.#at(3_000, () => {
+      for (const node of this.#nodes) void node.decide()
+      this.#decideEpochs()
+    })
+  }
+
   #do(choice: number, random: Random): void {
     const node = random.pick(this.#nodes)
     const forMs = 1 + random.below(random.pick([100, 2_000, 20_000]))
-    if (choice < 5) this.#partition(random, forMs)
-    else if (choice < 9) {
-      node.kill(random.chance(0.3))
-      this.#at(forMs, () => {
+    const fault = FAULTS[choice]
+    switch (fault) {
+      case undefined:
+        void this.#publish(node, random)
+        break
+      case 'partition':
+        this.#partition(random, forMs)
+        break
+      case 'conditions':
+        this.#network.change(randomConditions(random))
+        break
+      case 'kill':
+        node.kill(false)
+        this.#startIn(forMs, node)
+        break
+      case 'power cut':
+        node.kill(true)
+        this.#startIn(forMs, node)
+        break
+      case 'stop':
+        void node.stop()
+        this.#startIn(forMs, node)
+        break
+      case 'leave':
+        this.#leave(node)
+        break
+      case 'slow disk':
+      case 'full disk':
+      case 'failing disk':
+        this.#harmDisk(node, fault, random, forMs)
+        break
+      case 'clock':
+        this.#note(`the clock of ${node.name} jumps`)
+        node.skewMicros = (random.below(2_000) - 1_000) * random.pick([1_000, 1_000_000, 3_600_000_000])
+        break
+      case 'backup':
+        void node.backUp().then(() => this.#start(node))
+        break
+      case 'restore':
+        void this.#restore(node, random, forMs)
+        break
+    }
+  }
+
+  #startIn(inMs: number, node: SimulatedNode): void {
+    this.#at(inMs, () => {
+      this.#start(node)
+    })
+  }
+
+  /** For good; at least two remain. */
+  #leave(node: SimulatedNode): void {
+    if (this.#nodes.length - this.#gone.size <= 2 || this.#gone.has(node)) return
+    this.#note(`${node.name} is gone for good`)
+    this.#gone.add(node)
+    this.#heldByOthers(node)
+    node.kill(false)
+  }
+
+  /** What others hold of a node that leaves has to be everywhere in the end. */
+  #heldByOthers(left: SimulatedNode): void {
+    for (const holder of this.#nodes) {
+      if (holder === left) continue
+      for (const { stream, nextOffset } of holder.replicasOf()) {
+        if (stream.startsWith(left.nodeId)) this.#leftBehind.push({ stream, nextOffset, holder })
+      }
+    }
+  }
+
+  #harmDisk(
+    node: SimulatedNode,
+    fault: 'slow disk' | 'full disk' | 'failing disk',
+    random: Random,
+    forMs: number,
+  ): void {
+    this.#note(`${node.name} has a ${fault}`)
+    const { disk } = node
+    if (fault === 'slow disk') disk.conditions = { ...GOOD_DISK, accessMs: 5, syncMs: random.pick([10, 100]) }
+    else if (fault === 'full disk') disk.conditions = { ...GOOD_DISK, isFull: true }
+    else disk.conditions = { ...GOOD_DISK, failing: random.pick([0.01, 0.2, 1]) }
+    this.#at(forMs, () => {
+      disk.conditions = GOOD_DISK
+    })
+  }
+
+  /** Goes back to an older copy for good, or only for a while: then there are two histories. */
+  async #restore(node: SimulatedNode, random: Random, forMs: number): Promise<void> {
+    if (!node.hasBackup || this.#gone.has(node)) return
+    const isCopiedKey = random.chance(0.3)
+    this.#heldByOthers(node)
+    await node.restore(isCopiedKey)
+    this.#start(node)
+    if (!isCopiedKey) return
+    this.#at(forMs, () => {
+      void node.comeBack().then(() => {
         this.#start(node)
       })
-    } else if (choice < 11) {
-      void node.stop()
-      this.#at(forMs, () => {
-        this.#start(node)
-      })
-    } else if (choice < 14) this.#network.change(randomConditions(random))
-    else void this.#publish(node, random)
+    })
   }
 
   async #publish(node: SimulatedNode, random: Random): Promise<void> {
@@ -163,6 +267,7 @@ class Simulation {
     })
   }
 
+  /** As the operator does. */
   #start(node: SimulatedNode): void {
     if (!this.#gone.has(node)) void node.start(this.#neighbours(node))
   }
@@ -180,16 +285,17 @@ class Simulation {
     const endMs = DURATION_MS
     let found: string | undefined
     for (let passedMs = 0; passedMs < AGREEMENT_MS; passedMs += 1_000) {
-      for (const node of this.#nodes) {
-        if (!node.isUp) this.#start(node)
-        void node.beginEpochIfAhead()
-      }
+      for (const node of this.#nodes) if (!node.isUp) this.#start(node)
       await this.#time.advance(1_000)
-      found = obstacle(this.#nodes, this.#gone)
+      found = obstacle(this.#swarm())
       if (found === undefined) return this.#time.monotonicMs() - endMs
     }
     this.#faults.push(`no agreement: ${found ?? ''}`)
     return AGREEMENT_MS
+  }
+
+  #swarm(): Swarm {
+    return { nodes: this.#nodes, gone: this.#gone, leftBehind: this.#leftBehind }
   }
 
   /** Lets time pass until something is done. */

@@ -49,11 +49,11 @@ export class OwnHistory {
       const state = streams.get(head.stream)
       if (this.isPresent(head.stream)) {
         if (head.nextOffset > (state?.nextOffset ?? 0)) this.#note(head)
-      } else if (state === undefined || head.nextOffset > state.nextOffset) beyond.push(head)
-      else {
-        state.heads = new Map([...state.heads, [head.blockOffset, head]])
-        state.prunedByOwner = Math.max(state.prunedByOwner, head.firstOffset)
+        continue
       }
+      if (state !== undefined) state.prunedByOwner = Math.max(state.prunedByOwner, head.firstOffset)
+      if (state === undefined || head.nextOffset > state.nextOffset) beyond.push(head)
+      else state.heads = new Map([...state.heads, [head.blockOffset, head]])
     }
     return beyond
   }

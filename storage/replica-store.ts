@@ -391,9 +391,10 @@ export class ReplicaStore {
   #stateFor(stream: StreamId, from: number, head: SignedHead | undefined): StreamState | undefined {
     const { streams } = this.#options
     let state = streams.get(stream)
-    if (state === undefined && (from === 0 || head?.firstOffset === from)) {
+    const pruned = [head, this.#announced.get(stream)].map((each) => each?.firstOffset ?? 0)
+    if (state === undefined && (from === 0 || pruned.includes(from))) {
       streams.add((state = new StreamState(stream)))
-      state.prunedByOwner = head?.firstOffset ?? 0
+      state.prunedByOwner = Math.max(...pruned)
     }
     return state
   }

@@ -338,7 +338,9 @@ async function decideParts({ parts, head }: PartsJob, draft: ReplicaDraft): Prom
 function mayBeginAt(parts: ForeignParts, head: SignedHead | undefined, state: StreamState): boolean {
   // While any of it is being sealed, its record is not to be touched.
   const isIdle = state.record.blocks === 0 && state.sealable.length === 0
-  return head?.firstOffset === parts.from && parts.blockOffset === parts.from && isIdle
+  // The head that came with them may be older than the prune.
+  const isPruned = head?.firstOffset === parts.from || state.prunedByOwner === parts.from
+  return isPruned && parts.blockOffset === parts.from && isIdle
 }
 
 /** Whether the parts go on with a block whose begin is pruned and dropped, and nothing but. */

@@ -7,8 +7,10 @@ const OLD_MS = 60_000
 /** Remembers how far streams were a while ago, so that what is repeated is told from what is merely late. */
 export class ReplayWatch {
   readonly #time: SwarmTime
-  #old = new Map<StreamId, number>()
-  #recent = new Map<StreamId, number>()
+  /** How far streams were at the turn before the last one, at the last one, and are now. */
+  #old: ReadonlyMap<StreamId, number> = new Map()
+  #before: ReadonlyMap<StreamId, number> = new Map()
+  readonly #recent = new Map<StreamId, number>()
   #turnedMs: number
 
   constructor(time: SwarmTime) {
@@ -31,7 +33,7 @@ export class ReplayWatch {
     const nowMs = this.#time.monotonicMs()
     if (nowMs - this.#turnedMs < OLD_MS) return
     this.#turnedMs = nowMs
-    this.#old = this.#recent
-    this.#recent = new Map(this.#old)
+    this.#old = this.#before
+    this.#before = new Map(this.#recent)
   }
 }

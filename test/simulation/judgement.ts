@@ -73,10 +73,15 @@ function differenceOf(held: readonly (readonly [SimulatedNode, ReplicaStatus])[]
   const [one, reference] = first
   const { stream } = reference
   const ofOwner = held.find(([, { own }]) => own)
-  const unlimited = held.filter(([{ settings }]) => !settings.keep.has(nameOf(stream)))
+  // Who wrote it in an earlier epoch limits it as before, and tells nobody.
+  const unlimited = held.filter(([{ settings, nodeId }, { own }]) => {
+    return !settings.keep.has(nameOf(stream)) && (own || !stream.startsWith(nodeId))
+  })
   const begins = unlimited.map(([, status]) => beginOf(status))
-  for (const [node, { nextOffset, hash, firstOffset, head, unsignedFrom }] of held) {
-    if (nextOffset !== reference.nextOffset || !hash.equals(reference.hash)) {
+  for (const [node, status] of held) {
+    const { nextOffset, hash, firstOffset, head, unsignedFrom } = status
+    const isSame = nextOffset !== reference.nextOffset || hash.equals(reference.hash)
+    if (endOf(status) !== endOf(reference) || !isSame) {
       return `${stream}: ${one.name} is at ${reference.nextOffset}, ${node.name} at ${nextOffset}, or the hashes differ`
     }
     if (head !== undefined && firstOffset < head.firstOffset && firstOffset < nextOffset) {
@@ -87,6 +92,11 @@ function differenceOf(held: readonly (readonly [SimulatedNode, ReplicaStatus])[]
     }
   }
   return begins.some((begin) => begin !== begins[0]) ? `${stream} begins at ${begins.join(', ')}` : undefined
+}
+
+/** Who holds nothing but what is pruned is at the begin of what is left. */
+function endOf({ own, nextOffset, head }: ReplicaStatus): number {
+  return own ? nextOffset : Math.max(nextOffset, head?.firstOffset ?? 0)
 }
 
 function beginOf({ own, firstOffset, head }: ReplicaStatus): number {
@@ -198,7 +208,8 @@ function checkLeftBehind({ nodes, gone, leftBehind }: Swarm, frozen: ReadonlySet
   for (const { stream, nextOffset, holder } of leftBehind) {
     if (frozen.has(stream) || gone.has(holder) || holder.restored) continue
     for (const node of nodes) {
-      const reached = node.store?.replicas.status(stream)?.nextOffset ?? 0
+      const status = node.store?.replicas.status(stream)
+      const reached = status === undefined ? 0 : endOf(status)
       if (!gone.has(node) && reached < nextOffset) {
         faults.push(`${node.name} lacks ${stream} from ${reached} on; ${holder.name} had it up to ${nextOffset}`)
       }

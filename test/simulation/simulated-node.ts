@@ -372,7 +372,8 @@ function isWell({ conditions }: SimulatedDisk): boolean {
 
 /** What a node says when its disk or its clock misbehaves, or its data are those of an older copy. */
 function isExpected(message: string, { restored, disk }: SimulatedNode): boolean {
-  if (/the disk (refuses|does not take)|clock jumped/.test(message)) return true
+  // The head file is missing when the node was killed in its very first start.
+  if (/the disk (refuses|does not take)|clock jumped|head file is missing/.test(message)) return true
   if (disk.wasHarmed && /could not be (stored|announced|compared)|cannot bring the index/.test(message)) return true
   return restored && /others hold more of an own stream/.test(message)
 }

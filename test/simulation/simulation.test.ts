@@ -12,5 +12,5 @@ t.test('one seed decides the whole course of a simulation', async (t) => {
 
 await testPart(simulate, 'whatever happens to the nodes of a swarm, in the end all hold the same', {
   quick: 4,
-  ci: 50,
+  ci: 10,
 })

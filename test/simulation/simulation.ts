@@ -81,7 +81,11 @@ class Simulation {
     this.#decideEpochs()
     await this.#time.advance(DURATION_MS)
     const agreedMs = await this.#agree()
-    this.#faults.push(...(await judge(this.#swarm())))
+    try {
+      this.#faults.push(...(await judge(this.#swarm())))
+    } catch (error) {
+      this.#faults.push(`not readable: ${error instanceof Error ? error.message : String(error)}`)
+    }
     for (const node of this.#nodes) await this.#during(node.close())
     return {
       seed: this.#seed,

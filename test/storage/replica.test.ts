@@ -250,8 +250,28 @@ t.test('the rest of a block whose begin went when its owner pruned is no second 
   t.equal(block?.kind, 'block')
   t.same(block && (await apply(b.store, block)), { kind: 'known' })
   t.same(await apply(b.store, rest), { kind: 'known' })
+  await settle(a)
   await pull(a.store, b.store)
   await sameInTheEnd(t, b, a)
+})
+
+t.test('a replica begins at what is left of a stream also with a head that is older than the prune', async (t) => {
+  const [a, behind, fresh] = [await openReplica(t), await openReplica(t), await openReplica(t)]
+  const stream = streamIdOf(a.store.nodeId, 1)
+  for (let at = 0; at < 3; at++) await publish(a.store, [event(at, ['a'], 1)])
+  await pull(a.store, behind.store)
+  for (let at = 3; at < 20; at++) await publish(a.store, [event(at, ['a'], 1)])
+  await settle(a)
+  const piece = await a.store.replicas.read(stream, 16, 1000)
+  a.store.setRetention(new Map([['x', { ...KEEP_EVERYTHING, maxEvents: 1 }]]))
+  await until(() => a.store.replicas.status(stream)?.firstOffset === 16)
+  const head = await a.store.replicas.signHead(stream)
+  for (const { store } of [behind, fresh]) {
+    t.equal((head && (await store.replicas.saveHead(head)))?.kind, 'ahead')
+    if (store === behind.store) await until(() => store.replicas.status(stream)?.firstOffset === 3)
+    t.same(piece && (await apply(store, piece)), { kind: 'applied', nextOffset: 20 })
+    t.equal(store.replicas.status(stream)?.firstOffset, 16)
+  }
 })
 
 t.test('a replica that was cut off goes on from what is whole, and the node publishes as before', async (t) => {

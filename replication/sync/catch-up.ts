@@ -224,6 +224,8 @@ export class CatchUp {
       if (!this.#closing.signal.aborted) {
         this.#options.logger.warn({ err: error, stream: task.stream }, 'fetched events could not be stored')
       }
+      // Trouble with the own disk says nothing about the peers: it is tried soon again when that is over.
+      task.failures = Math.min(task.failures, HOPELESS_AFTER - 2)
       return false
     } finally {
       for (const peer of sources) this.#load.set(peer, (this.#load.get(peer) ?? 1) - 1)

@@ -157,19 +157,24 @@ export class NodeSwarm implements AsyncDisposable {
       case 'failed': {
         const { peer, address, failure } = event
         if (failure.reason === 'network-key' || failure.reason === 'identity') {
-          logger.warn({ peer: peer ?? null, address, reason: failure.message }, 'a connection was refused')
-          this.#noteRefused(address, failure)
+          // Peers dial again every few seconds: once is enough.
+          if (this.#noteRefused(address, failure)) {
+            logger.warn({ peer: peer ?? null, address, reason: failure.message }, 'a connection was refused')
+          }
         }
       }
     }
   }
 
-  #noteRefused(address: string, failure: PeerFailure): void {
+  /** @returns whether that is news */
+  #noteRefused(address: string, failure: PeerFailure): boolean {
     const host = hostOf(address)
+    const isNews = this.#refusedLately().get(host)?.reason !== failure.reason
     this.#refused.delete(host)
     this.#refused.set(host, failure)
     const [oldest] = this.#refused.keys()
     if (this.#refused.size > MAX_REFUSED && oldest !== undefined) this.#refused.delete(oldest)
+    return isNews
   }
 
   #refusedLately(): ReadonlyMap<string, PeerFailure> {

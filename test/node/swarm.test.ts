@@ -13,6 +13,8 @@ interface Node {
   readonly daemon: Daemon
   readonly client: Client
   readonly settings: DaemonSettings
+  /** Messages that it logged as warnings. */
+  readonly warnings: readonly string[]
 }
 
 /** A daemon of the swarm; closed with the test. */
@@ -20,14 +22,18 @@ async function openNode(t: Test, peers: readonly string[] = [], changes: Partial
   const defaults = daemonSettings(temporaryDirectory(t))
   const swarm = { ...defaults.swarm, key, peers, headsIntervalMs: 300, ...changes.swarm }
   const settings = { ...defaults, ...changes, swarm }
-  const daemon = await startDaemon({ settings, logger: silentLogger, version: '0.1.0' })
+  const warnings: string[] = []
+  const warn = (_details: object, message: string) => {
+    warnings.push(message)
+  }
+  const daemon = await startDaemon({ settings, logger: { ...silentLogger, warn }, version: '0.1.0' })
   t.teardown(() => daemon.close())
   const manifest = { appId: 'com.example.test', displayName: 'test', version: '1' }
   const client = new Client(fetchTransport(daemon.addresses.api[0] ?? ''), manifest)
   t.teardown(() => {
     client.close()
   })
-  return { daemon, client, settings }
+  return { daemon, client, settings, warnings }
 }
 
 async function events(node: Node): Promise<unknown[]> {
@@ -88,6 +94,12 @@ t.test('a node with another key is refused, and the operator is told on both sid
   })
   for (const node of [first, stranger]) {
     await until(async () => (await peersOf(node)).alarms.some(({ kind }) => kind === 'network-key'))
+    const mismatches = async () => {
+      const metrics = await (await fetch(`${node.daemon.addresses.api[0] ?? ''}/metrics`)).text()
+      return Number(/^millrace_swarm_key_mismatches_total (\d+)$/m.exec(metrics)?.[1])
+    }
+    await until(async () => (await mismatches()) > 2)
+    t.equal(node.warnings.filter((text) => text === 'a connection was refused').length, 1, 'the log says it once')
     t.equal((await node.client.nodeInfo()).connectedNodes, 0)
   }
 })

@@ -26,10 +26,13 @@ export interface ForkWatchOptions {
 
 /** Proofs are few: every one of them stops a stream for good. */
 const MAX_PROOFS = 10_000
+/** Of them, those that are logged: whoever is hostile can have as many streams as he likes. */
+const MAX_TOLD = 50
 
 /** Finds out whether a stream has two histories, and stops it then. */
 export class ForkWatch {
   readonly #options: ForkWatchOptions
+  #told = 0
 
   constructor(options: ForkWatchOptions) {
     this.#options = options
@@ -118,7 +121,9 @@ export class ForkWatch {
     const { streams, health, logger } = this.#options
     const { stream, offset, reason } = proof
     state.frozen = proof
-    logger.error({ stream, offset, reason }, 'a stream has two histories and is frozen')
+    if (this.#told++ < MAX_TOLD) logger.error({ stream, offset, reason }, 'a stream has two histories and is frozen')
+    else if (this.#told === MAX_TOLD + 1)
+      logger.error({}, 'more streams have two histories; they are listed with the alarms')
     if (streams.isOwn(state) && !state.isReplica) {
       const text = `this node's key is in use elsewhere too: stream ${stream} has two histories (${reason}); ${ADVICE_OWN}`
       health.refusePublishing(forkName(stream), text, (message) => new StoreReadOnlyError(message))

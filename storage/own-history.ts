@@ -86,6 +86,8 @@ export class OwnHistory {
     const known = this.#ahead.get(head.stream)
     if (known !== undefined && known.nextOffset >= head.nextOffset) return
     this.#note(head)
+    // One is enough to know it again after a restart. A copied key would have us write for each commit of the other node.
+    if (known !== undefined) return
     const { meta } = this.#options
     const { keys } = new StreamState(head.stream)
     await meta.write([{ type: 'put', key: keys.at('head', head.blockOffset), value: encodeStoredHead(head) }], true)
@@ -93,10 +95,12 @@ export class OwnHistory {
 
   #note(head: SignedHead): void {
     const { health, logger, streams } = this.#options
-    this.#ahead.set(head.stream, head)
-    streams.useLamports(head.lamport)
     const { stream, nextOffset } = head
-    logger.error({ stream, nextOffset }, 'others hold more of an own stream than this node does')
+    if (!this.#ahead.has(stream)) {
+      logger.error({ stream, nextOffset }, 'others hold more of an own stream than this node does')
+    }
+    this.#ahead.set(stream, head)
+    streams.useLamports(head.lamport)
     const text =
       `others hold events of this node up to offset ${String(nextOffset - 1)} of stream ${stream}, which it has lost: ` +
       'its data are those of an older backup; nothing is published until a new epoch is begun, which keeps what others hold: millrace identity epoch'

@@ -16,16 +16,28 @@ export interface AlarmSources {
   readonly nowMicros: number
 }
 
+/** Alarms of one kind that are told one by one. Whoever is hostile can bring about as many as he likes. */
+const MAX_OF_A_KIND = 50
+
 /** Everything that somebody has to look after, in sentences, with what to do. */
 export function alarmsOf(sources: AlarmSources): readonly SwarmAlarm[] {
   return [
-    ...sources.forks.map(forkAlarm),
-    ...sources.ownAhead.map(ownAheadAlarm),
-    ...sources.stuck.map(gapAlarm),
-    ...sources.peers.flatMap(peerAlarm),
+    ...bounded(sources.forks.map(forkAlarm)),
+    ...bounded(sources.ownAhead.map(ownAheadAlarm)),
+    ...bounded(sources.stuck.map(gapAlarm)),
+    ...bounded(sources.peers.flatMap(peerAlarm)),
     ...[...sources.refused].map(([address, failure]) => refusedAlarm(address, failure)),
     ...tooManyAlarm(sources),
   ]
+}
+
+/** The newest ones, and how many there are beside them. */
+function bounded(alarms: readonly SwarmAlarm[]): readonly SwarmAlarm[] {
+  const [first] = alarms
+  if (first === undefined || alarms.length <= MAX_OF_A_KIND) return alarms
+  const newest = alarms.toSorted((one, other) => other.sinceMicros - one.sinceMicros).slice(0, MAX_OF_A_KIND)
+  const message = `there are ${String(alarms.length - MAX_OF_A_KIND)} more alarms like these`
+  return [...newest, { ...first, stream: undefined, peer: undefined, message }]
 }
 
 function forkAlarm({ stream, reason, foundMicros }: ForkProof): SwarmAlarm {

@@ -152,6 +152,10 @@ export class NodeSwarm implements AsyncDisposable {
         this.#refused.delete(hostOf(event.address))
         return
       case 'gone':
+        if (event.failure.reason === 'misbehaved') {
+          logger.warn({ peer: event.peer, reason: event.failure.message }, 'cut off a peer for what it did')
+          return
+        }
         logger.info({ peer: event.peer, reason: event.failure.message }, 'lost a peer')
         return
       case 'failed': {

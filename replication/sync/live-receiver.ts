@@ -16,6 +16,7 @@ import { PeerBudgets } from './peer-budgets.js'
 import { ReorderBuffer } from './reorder-buffer.js'
 import type { ReplicationCounters } from './replication-counters.js'
 import type { ReplicationLogger } from './replication-logger.js'
+import { RepeatWatch } from './repeat-watch.js'
 import type { ReplayWatch } from './replay-watch.js'
 import type { SwarmTime } from './swarm-time.js'
 
@@ -35,6 +36,10 @@ const IDLE_TALK = [20_000, 1_000] as const
 const IDLE_TALK_POINTS = 5
 /** So many bytes of one count as another one. */
 const IDLE_TALK_BYTES = 4096
+/** What heads count: those that are old are rare, the newest of a stream come every few seconds at most. */
+const HEAD_AMOUNTS = { unchecked: 0.1, news: 5, known: 5 } as const
+/** What the same commits count when they come from the same neighbour in other bytes, as nobody honest does. */
+const REWRITTEN_AMOUNT = 100
 
 export interface LiveReceiverOptions {
   readonly local: LocalStreams
@@ -59,6 +64,7 @@ export class LiveReceiver {
   #waiting: (() => void)[] = []
   readonly #applying = new Set<Promise<void>>()
   readonly #idleTalk: PeerBudgets
+  readonly #repeats = new RepeatWatch()
 
   constructor(options: LiveReceiverOptions) {
     this.#options = options
@@ -115,7 +121,8 @@ export class LiveReceiver {
   async #headOnly(head: SignedHead, bytes: Uint8Array, from: NodeId): Promise<Verdict> {
     const verdict = await this.#heads([head], from)
     if (verdict !== 'accept') {
-      this.#idle(from, bytes.length / IDLE_TALK_BYTES)
+      const isRewritten = this.#repeats.isAgain(from, `${head.stream} ${String(head.nextOffset)}`)
+      this.#idle(from, isRewritten ? REWRITTEN_AMOUNT : 1 + bytes.length / IDLE_TALK_BYTES)
       return verdict
     }
     return typeof (await this.#options.local.verifyRun(bytes)) === 'string' ? this.#reject() : 'accept'
@@ -190,15 +197,18 @@ export class LiveReceiver {
   async #heads(heads: readonly (SignedHead | undefined)[], from: NodeId): Promise<Verdict> {
     let news = false
     const unchecked: SignedHead[] = []
+    const streams = new Set<StreamId>()
     for (const head of heads) {
-      if (head === undefined) return this.#reject()
+      // Nobody has two newest heads of one stream.
+      if (head === undefined || streams.has(head.stream)) return this.#reject()
+      streams.add(head.stream)
       const outcome = this.#repeated(head.stream, head.nextOffset, from)
         ? 'unchecked'
         : await this.#options.intake.take(head, from)
       if (outcome === 'malformed') return this.#reject()
       if (outcome === 'unchecked') unchecked.push(head)
       if (outcome === 'news') news = true
-      else this.#idle(from, 1)
+      this.#idle(from, HEAD_AMOUNTS[outcome])
     }
     if (!news) return 'ignore'
     return unchecked.every((head) => this.#options.local.isAuthentic(head)) ? 'accept' : this.#reject()

@@ -30,12 +30,12 @@ export class RawNode {
     this.nodeId = nodeIdOf(host.peerId)!
   }
 
-  static async open(t: Test): Promise<RawNode> {
+  static async open(t: Pick<Test, 'teardown'>, key = networkKey): Promise<RawNode> {
     const host = await createLibp2p({
       privateKey: await generateKeyPair('Ed25519'),
       addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
       transports: [tcp()],
-      connectionProtector: () => new KeyProtector(parseNetworkKey(networkKey), new TrafficBook(), () => undefined),
+      connectionProtector: () => new KeyProtector(parseNetworkKey(key), new TrafficBook(), () => undefined),
       connectionEncrypters: [noise()],
       streamMuxers: [yamux()],
       connectionMonitor: { enabled: false },
@@ -54,7 +54,7 @@ export class RawNode {
     })
   }
 
-  connect(to: Transport): Promise<Connection> {
+  connect(to: Pick<Transport, 'addresses'>): Promise<Connection> {
     return this.host.dial(multiaddr(to.addresses()[0]))
   }
 

@@ -121,8 +121,8 @@ export function headOfRun(bytes: Uint8Array): SignedHead | undefined {
 
 async function inflateTo(content: Buffer, length: number): Promise<Buffer | undefined> {
   try {
-    // Room for all of it at once, unless that would be a promise that the bytes cannot keep.
-    const chunkSize = Math.max(64, Math.min(length + 1, 32 * content.length))
+    // Room for all of it at once: pieces would be put together, in as much room again.
+    const chunkSize = Math.max(64, length + 1)
     const options = { maxOutputLength: length + 1, chunkSize }
     return length < MIN_ASYNC_BYTES ? inflateRawSync(content, options) : await inflate(content, options)
   } catch {

@@ -11,6 +11,8 @@ export interface DigestEntry {
   readonly nextOffset: number
   readonly firstOffset: number
   readonly held: number
+  /** Chain at the head: two histories can be equally long. */
+  readonly chain: Buffer
   /** First bytes of the hash over the head, and over all of it. */
   readonly mark: Buffer
   readonly hash: Buffer
@@ -84,17 +86,19 @@ export class HeadDigester {
   }
 
   /** Hashed anew only when it has changed. */
-  #put({ stream, head, nextOffset: held, firstOffset: heldFrom, own }: ReplicaStatus): void {
+  #put({ stream, head, nextOffset: held, firstOffset: heldFrom, hash: heldHash, own }: ReplicaStatus): void {
     const nextOffset = own ? held : (head?.nextOffset ?? 0)
     const firstOffset = own ? heldFrom : (head?.firstOffset ?? 0)
+    const chain = own || head === undefined ? heldHash : head.hash
     const known = this.#entries.get(stream)
-    if (known?.nextOffset === nextOffset && known.firstOffset === firstOffset && known.held === held) return
-    const text = `${stream} ${String(nextOffset)} ${String(firstOffset)}`
+    const sameHead = known?.nextOffset === nextOffset && known.firstOffset === firstOffset && known.chain.equals(chain)
+    if (sameHead && known.held === held) return
+    const text = `${stream} ${String(nextOffset)} ${String(firstOffset)} ${chain.toString('hex')}`
     const bucket = known?.bucket ?? bucketOf(stream)
     const mark = hashOf(text, MARK_BYTES)
     const hash = hashOf(`${text} ${String(held)}`, BUCKET_DIGEST_BYTES)
     if (known !== undefined) this.#toggle(known)
-    const entry = { stream, bucket, nextOffset, firstOffset, held, mark, hash }
+    const entry = { stream, bucket, nextOffset, firstOffset, held, chain, mark, hash }
     this.#toggle(entry)
     this.#entries.set(stream, entry)
     this.#members[bucket]?.add(stream)

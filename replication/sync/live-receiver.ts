@@ -22,6 +22,8 @@ import type { SwarmTime } from './swarm-time.js'
 
 /** Bytes of lines that may be under way to the disk; beyond, neighbours wait. */
 const MAX_APPLYING_BYTES = 8 * 1024 * 1024
+/** Blame for commits that nobody honest passes on, beside that for a broadcast that is refused. */
+const FORGED_POINTS = 25
 /** Blame for what has been known for long, and for seals that fit nothing. */
 const REPLAY_POINTS = 2
 const WRONG_SEAL_POINTS = 5
@@ -109,7 +111,10 @@ export class LiveReceiver {
     if (local.isOurs(head.stream) && status?.own !== false) return this.#headOnly(head, bytes, from)
     if (!local.admits(head.stream, head.name)) return 'ignore'
     const run = await local.verifyRun(bytes)
-    if (typeof run === 'string') return this.#reject()
+    if (typeof run === 'string') {
+      this.#options.transport.blame(from, FORGED_POINTS, `it sends commits that are not valid: ${run}`)
+      return this.#reject()
+    }
     this.#options.counters.runs++
     await this.#room(run.lineBytes)
     // What lies under a run of a signed head is signed too: who sent it holds it, or will in a moment.

@@ -122,9 +122,9 @@ const floods: readonly HostileAct[] = [
   act('comparing without end', true, (peer) =>
     flood(peer, 20_000, () => peer.ask({ kind: 'compare', digest: randomBytes(DIGEST_BYTES) })),
   ),
-  act('the same events again and again', true, async (peer, honest) => {
+  act('the same events again and again', false, async (peer, honest) => {
     const { stream, nextOffset } = await peer.headOf(honest)
-    return flood(peer, 100_000, () =>
+    return flood(peer, 200, () =>
       Promise.all(Array.from({ length: 6 }, () => peer.ask({ kind: 'fetch', stream, from: 0, to: nextOffset }))),
     )
   }),

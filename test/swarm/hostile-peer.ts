@@ -103,7 +103,7 @@ export class HostilePeer {
   /** The newest head of a node's stream, as the victim knows it. */
   async headOf(nodeId: NodeId): Promise<SignedHead> {
     for (let attempt = 0; attempt < 20; attempt++) {
-      const answers = await this.ask({ kind: 'heads', buckets: Buffer.alloc(BUCKETS / 8, 0xff) })
+      const answers = await this.ask({ kind: 'heads', buckets: Buffer.alloc(BUCKETS / 8, 0xff), known: [] })
       const heads = answers.flatMap((answer) => (answer.kind === 'heads' ? answer.heads : []))
       const head = heads.map(({ head }) => decodeHead(head)).find((head) => head?.stream.startsWith(nodeId) === true)
       if (head !== undefined) return head

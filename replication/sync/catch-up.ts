@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { parseStreamId, type NodeId, type StreamId } from '../../core/index.js'
 import { Allowance } from '../allowance.js'
 import type { Transport } from '../transport.js'
@@ -86,6 +87,8 @@ export class CatchUp {
 
   constructor(options: CatchUpOptions) {
     this.#options = options
+    // Every request under way listens to it.
+    setMaxListeners(0, this.#closing.signal)
     this.#guesses = new Allowance(...GUESSES, options.time.monotonicMs())
   }
 
@@ -189,7 +192,9 @@ export class CatchUp {
       if (advanced || helped) continue
       task.failures++
       this.#options.counters.failedFetches++
-      this.#schedule(task, retryMs(task.failures))
+      // Somebody who was heard of meanwhile has not been asked yet.
+      const retry = retryMs(task.failures)
+      this.#schedule(task, task.hints.size > 0 ? Math.min(retry, LONGEST_RETRY_MS) : retry)
       return
     }
   }

@@ -24,16 +24,16 @@ const MAX_SEALS = 4096
 const MALFORMED_POINTS = 20
 /**
  * Streams that are gone through for one peer to compare: burst, per second. A comparison is due every few seconds, so an
- * honest peer needs a hundredth of it.
+ * honest peer needs a tenth of it.
  */
-const SCANS = [1_000_000, 100_000] as const
+const SCANS = [400_000, 40_000] as const
 /** What a comparison costs beside its streams. */
-const SCAN_BASE = 1000
+const SCAN_BASE = 2000
 /** Requests for events of one peer that are answered at once: burst, per second. More of them wait. */
 const FETCHES = [20_000, 2_000] as const
 const WAIT_MS = 100
 /** Bytes that a peer may get again over one connection: burst, per second. */
-const REPEATS = [64 * 1024 * 1024, 4 * 1024 * 1024] as const
+const REPEATS = [16 * 1024 * 1024, 4 * 1024 * 1024] as const
 /** Streams of which it is remembered how far a peer got them. */
 const MAX_SERVED = 10_000
 /** Blame for a request beyond what is reasonable; it is not answered. */

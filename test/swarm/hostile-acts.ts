@@ -120,7 +120,9 @@ const broadcasts: readonly HostileAct[] = [
 
 const floods: readonly HostileAct[] = [
   act('comparing without end', true, (peer) =>
-    flood(peer, 20_000, () => peer.ask({ kind: 'compare', digest: randomBytes(DIGEST_BYTES) })),
+    flood(peer, 20_000, () =>
+      Promise.all(Array.from({ length: 6 }, () => peer.ask({ kind: 'compare', digest: randomBytes(DIGEST_BYTES) }))),
+    ),
   ),
   act('the same events again and again', false, async (peer, honest) => {
     const { stream, nextOffset } = await peer.headOf(honest)

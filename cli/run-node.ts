@@ -12,8 +12,8 @@ import { packageVersion } from './version.js'
 /** How long a shutdown may take before the process ends anyway, milliseconds. What is acknowledged is safe at any moment. */
 const SHUTDOWN_MS = 4_900
 
-/** Runs a node until SIGTERM or SIGINT. @returns the exit code when it has ended */
-export async function runNode(call: Call): Promise<number> {
+/** Runs a node until SIGTERM or SIGINT, and ends the process. */
+export async function runNode(call: Call): Promise<never> {
   tuneEngine()
   const { settings, warnings } = settingsOf(call, true)
   const { signal } = call.terminal
@@ -37,7 +37,11 @@ function logWarnings(logger: Logger, warnings: readonly Problem[]): void {
   for (const warning of warnings) logger.warn({ config: renderProblem(warning) }, 'configuration')
 }
 
-async function stopInTime(daemon: Daemon, logger: Logger): Promise<number> {
+/**
+ * What has come to an end is everything that matters; a connection that libp2p may still be dialling must not keep the
+ * process. Left to end by itself, Node 20 can spin for ever over a socket that is half open.
+ */
+async function stopInTime(daemon: Daemon, logger: Logger): Promise<never> {
   const timer = setTimeout(() => {
     logger.fatal('the shutdown took too long')
     process.exit(EXIT.internal)
@@ -45,7 +49,7 @@ async function stopInTime(daemon: Daemon, logger: Logger): Promise<number> {
   await daemon.close()
   clearTimeout(timer)
   logger.info('stopped')
-  return EXIT.ok
+  process.exit(EXIT.ok)
 }
 
 /** A bad file leaves the old settings in force. */

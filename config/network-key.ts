@@ -12,7 +12,7 @@ const LONGEST_FILE = 1024
 
 const MEND = 'millrace swarm keygen prints a new one'
 
-/** A new network key, as {@link checkNetworkKey} takes it. */
+/** A new network key, as `swarm.key` takes it: 44 characters of base64. */
 export function createNetworkKey(): string {
   return randomBytes(KEY_LENGTH).toString('base64')
 }

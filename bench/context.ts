@@ -13,6 +13,8 @@ export interface BenchContext {
   readonly directory: string
   /** Those that are installed, ours first. */
   readonly peers: readonly Peer[]
+  /** Whether a system was asked for, by its name. */
+  readonly wants: (name: string) => boolean
   readonly report: (measurement: Measurement) => void
   /** Writes a page of its own, when pages are to be written. */
   readonly document: (path: string, text: string) => void

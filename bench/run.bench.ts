@@ -52,10 +52,14 @@ console.log(`\n${text}\n${missing.join('\n')}`)
 // A page with the figures of some parts only would be missing the others.
 if (flags.docs && positionals.length === 0) writeFileSync('docs/benchmarks.md', document(text))
 
+function wants(name: string): boolean {
+  return flags.only.length === 0 || flags.only.includes(name)
+}
+
 async function findPeers(): Promise<readonly Peer[]> {
   const found: Peer[] = []
   for (const peer of PEERS) {
-    if (flags.only.length > 0 && !flags.only.includes(peer.name)) continue
+    if (!wants(peer.name)) continue
     const reason = await peer.missing()
     if (reason === undefined) found.push(peer)
     else missing.push(`Missing: ${peer.name}: ${reason}`)
@@ -74,6 +78,7 @@ async function runPart(part: Bench): Promise<void> {
     events: Number(flags.events),
     directory,
     peers,
+    wants,
     report: (measurement) => {
       measurements.push(measurement)
       console.log(jsonLine(measurement, where))

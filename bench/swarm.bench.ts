@@ -5,13 +5,14 @@ import type { Bench, BenchContext } from './context.js'
 import { measureLatencies } from './latency.js'
 import { openPublishers, publishCount, publishFor } from './load.js'
 import { median, percentile, type Measurement } from './measure.js'
+import { hypercorePair } from './pairs/hypercore-pair.js'
 import { millracePair } from './pairs/millrace-pair.js'
 import { natsPair } from './pairs/nats-pair.js'
 import type { Pair, PairSession, SecondServer } from './pairs/pair.js'
 import { redisPair } from './pairs/redis-pair.js'
 import { cpuMs, wireBytes } from './process-figures.js'
 
-const PAIRS: readonly Pair[] = [millracePair, natsPair('default'), natsPair('always'), redisPair]
+const PAIRS: readonly Pair[] = [millracePair, natsPair('default'), natsPair('always'), redisPair, hypercorePair]
 
 /** Events that a new server fetches. */
 const CATCH_UP_EVENTS = 200_000
@@ -26,7 +27,7 @@ export const bench: Bench = {
   name: 'swarm',
   async run(context) {
     for (const pair of PAIRS) {
-      if (!context.peers.some(({ name }) => name === pair.name)) continue
+      if (!(await canRun(context, pair))) continue
       const directory = join(context.directory, pair.name.replaceAll(' ', '-'))
       try {
         await measurePair(context, pair, directory)
@@ -36,6 +37,16 @@ export const bench: Bench = {
       rmSync(directory, { recursive: true, force: true })
     }
   },
+}
+
+/** Whether it is wanted and there. */
+async function canRun(context: BenchContext, pair: Pair): Promise<boolean> {
+  const { name } = pair
+  if (pair.missing === undefined) return context.peers.some((peer) => peer.name === name)
+  if (!context.wants(name)) return false
+  const reason = await pair.missing()
+  if (reason !== undefined) context.fail(`${name}: ${reason}`)
+  return reason === undefined
 }
 
 async function measurePair(context: BenchContext, pair: Pair, directory: string): Promise<void> {

@@ -22,7 +22,7 @@ export function testPart(part: Part, promise: string, counts: Counts): Promise<u
     const log = (line: string): void => test.comment(line)
     const { passed, failed, details } = await part.run({ from: 0, count, log })
     for (const detail of details) test.comment(detail)
-    test.equal(failed, 0, `${part.name}: ${String(passed)} passed, ${String(failed)} failed`)
+    test.equal(failed, 0, `${part.name}: ${String(passed)} passed, ${String(failed)} failed`, { details })
     test.ok(passed > 0, 'some trials ran')
   })
 }

@@ -58,6 +58,26 @@ export class ReplicaSource {
   }
 
   /**
+   * A newer head of an own stream of an earlier epoch, so that others learn what is pruned and where it ends here;
+   * `undefined` when `known`, the newest that was seen of it, says all. Others may hold more than this node has left: of an
+   * end beyond its own it says again what it has signed before, so it contradicts nobody's events.
+   */
+  async signPast(stream: StreamId, known: SignedHead | undefined): Promise<SignedHead | undefined> {
+    const state = this.#options.streams.get(stream)
+    if (state === undefined || !this.#maySign(state)) return undefined
+    const begin = Math.max(state.record.firstOffset, known?.firstOffset ?? 0)
+    const isAllSaid = known !== undefined && known.firstOffset >= begin && known.nextOffset >= state.nextOffset
+    if (isAllSaid) return undefined
+    const tip = await this.#newestTip(state)
+    if (known !== undefined && known.nextOffset > (tip?.nextOffset ?? 0)) {
+      return known.firstOffset < begin ? this.#signStatement({ ...known, firstOffset: begin }) : undefined
+    }
+    const isOther = tip?.nextOffset === known?.nextOffset && tip?.hash.equals(known?.hash ?? tip.hash) === false
+    // Two histories that are equally long: that is a fork, which others are to be told of, and not that it goes on.
+    return tip === undefined || isOther ? undefined : this.#sign(state, tip, begin)
+  }
+
+  /**
    * What follows on an offset: neighbouring commits of one block of about `maxBytes` of lines at most, or a sealed block.
    * A replica can only give what ends in a head that it holds, which may be more. `undefined` when there is nothing.
    *
@@ -120,15 +140,24 @@ export class ReplicaSource {
     }
   }
 
-  #sign(state: StreamState, tip: Tip): SignedHead {
-    const { topic, identity, clock, names } = this.#options
-    const statement: HeadStatement = {
-      stream: state.stream,
-      name: names.nameOfStream(state.number) ?? DEFAULT_STREAM,
-      firstOffset: state.record.firstOffset,
-      timeMicros: Math.max(0, clock.nowMicros()),
-      ...tip,
-    }
+  #sign(state: StreamState, tip: Tip, firstOffset = state.record.firstOffset): SignedHead {
+    const name = this.#options.names.nameOfStream(state.number) ?? DEFAULT_STREAM
+    return this.#signStatement({ stream: state.stream, name, firstOffset, ...tip })
+  }
+
+  /** What it says as of now. */
+  #signStatement({
+    stream,
+    name,
+    nextOffset,
+    hash,
+    lamport,
+    firstOffset,
+    blockOffset,
+  }: Omit<HeadStatement, 'timeMicros'>): SignedHead {
+    const { topic, identity, clock } = this.#options
+    const timeMicros = Math.max(0, clock.nowMicros())
+    const statement = { stream, name, nextOffset, hash, lamport, firstOffset, blockOffset, timeMicros }
     return { ...statement, signature: identity.signAtOnce(headSigningBytes(topic, statement)) }
   }
 

@@ -202,6 +202,23 @@ export class ReplicaStore {
     return this.#source.signHead(stream)
   }
 
+  /**
+   * Goes on signing what is pruned of own streams of earlier epochs: nobody else may, and others keep what their owner
+   * does. Returns the streams of which there is a newer head now.
+   */
+  async signPast(): Promise<readonly StreamId[]> {
+    this.#options.check()
+    const signed: StreamId[] = []
+    for (const { stream, isReplica, newestHead } of this.#writtenHere()) {
+      if (!isReplica) continue
+      const head = await this.#source.signPast(stream, this.#announced.get(stream) ?? newestHead)
+      if (head === undefined) continue
+      await this.saveHead(head)
+      signed.push(stream)
+    }
+    return signed
+  }
+
   read(stream: StreamId, from: number, maxBytes: number): Promise<ReplicaPiece | undefined> {
     this.#options.check()
     return this.#source.read(stream, from, maxBytes)

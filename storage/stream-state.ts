@@ -88,11 +88,14 @@ export class StreamState {
     return this.tail().find(({ signature }) => signature === undefined)
   }
 
-  /** The stored head that reaches farthest. */
+  /** The stored head that reaches farthest, and of several the one by which most is pruned. */
   get newestHead(): SignedHead | undefined {
     let newest: SignedHead | undefined
-    for (const head of this.heads.values())
-      if (newest === undefined || head.nextOffset > newest.nextOffset) newest = head
+    for (const head of this.heads.values()) {
+      const { nextOffset, firstOffset } = newest ?? { nextOffset: -1, firstOffset: -1 }
+      const isSame = head.nextOffset === nextOffset
+      if (head.nextOffset > nextOffset || (isSame && head.firstOffset > firstOffset)) newest = head
+    }
     return newest
   }
 

@@ -159,6 +159,11 @@ export class LocalStreams {
     return head
   }
 
+  /** Has own streams of earlier epochs signed anew where more of them is pruned. */
+  async signPast(): Promise<void> {
+    for (const stream of await this.#hold(this.#options.store.signPast())) this.#changed.add(stream)
+  }
+
   read(stream: StreamId, from: number, maxBytes: number): Promise<ReplicaPiece | undefined> {
     return this.#hold(this.#options.store.read(stream, from, maxBytes))
   }

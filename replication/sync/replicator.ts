@@ -215,6 +215,11 @@ export class Replicator implements AsyncDisposable {
 
   async #round(): Promise<void> {
     try {
+      await this.#local.signPast()
+    } catch (error) {
+      if (this.#closed === undefined) this.#options.logger.warn({ err: error }, 'heads could not be stored')
+    }
+    try {
       // The one look at all streams; everything else costs what has changed.
       const streams = this.#local.all()
       for (const status of streams) if (isIncomplete(status)) this.#catchUp.consider(status.stream)
@@ -227,13 +232,14 @@ export class Replicator implements AsyncDisposable {
     }
   }
 
-  /** Broadcasts the heads of own streams that have changed, and of all now and then. */
+  /** Broadcasts the heads of own streams that have changed, those of earlier epochs too, and of all now and then. */
   async #tellHeads(shared: readonly ReplicaStatus[]): Promise<void> {
     if (this.#rounds++ % FULL_ROUNDS === 0) this.#toldHeads.clear()
-    const changed = shared.filter((status) => status.own && this.#hasNewHead(status))
+    const ours = shared.filter(({ own, stream }) => own || this.#local.isOurs(stream))
+    const changed = ours.filter((status) => this.#hasNewHead(status))
     const heads: Uint8Array[] = []
-    for (const { stream } of changed) {
-      const head = await this.#local.signHead(stream)
+    for (const { stream, own, head: kept } of changed) {
+      const head = own ? await this.#local.signHead(stream) : kept
       if (head !== undefined) heads.push(encodeHead(head))
     }
     for (const group of groupItems(heads, ({ length }) => length)) {

@@ -125,6 +125,24 @@ t.test('what its owner prunes goes from replicas too', async (t) => {
   await converged(t, [first, second])
 })
 
+t.test(
+  'what its owner prunes of an earlier epoch goes from replicas too, and who comes later misses nothing',
+  async (t) => {
+    const first = await openSwarmNode(t)
+    const second = await openSwarmNode(t, { peers: first.transport.addresses() })
+    await publishSome(first, 200)
+    await converged(t, [first, second])
+    await first.store.replicas.beginEpoch()
+    await publishSome(first, 10, 200)
+    first.store.setRetention(new Map([['default', { ...KEEP_EVERYTHING, maxEvents: 20 }]]))
+    await until(async () => (await readAll(second.store)).length < 70)
+    await converged(t, [first, second])
+    const third = await openSwarmNode(t, { peers: [first, second].flatMap(({ transport }) => transport.addresses()) })
+    await converged(t, [first, second, third])
+    t.same(third.replicator.stuck(), [])
+  },
+)
+
 t.test('a node keeps less than the owner when it is told to, and others are not held back by it', async (t) => {
   const owner = await openSwarmNode(t)
   const limitsOf = () => ({ ...KEEP_EVERYTHING, maxEvents: 20 })

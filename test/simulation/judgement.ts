@@ -73,9 +73,8 @@ function differenceOf(held: readonly (readonly [SimulatedNode, ReplicaStatus])[]
   const [one, reference] = first
   const { stream } = reference
   const ofOwner = held.find(([, { own }]) => own)
-  // Who wrote it in an earlier epoch limits it as before, and tells nobody.
-  const unlimited = held.filter(([{ settings, nodeId }, { own }]) => {
-    return !settings.keep.has(nameOf(stream)) && (own || !stream.startsWith(nodeId))
+  const unlimited = held.filter(([{ settings, nodeId }]) => {
+    return !settings.keep.has(nameOf(stream)) || stream.startsWith(nodeId)
   })
   const begins = unlimited.map(([, status]) => beginOf(status))
   for (const [node, status] of held) {

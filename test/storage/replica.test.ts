@@ -368,3 +368,72 @@ t.test(
     await a.close()
   },
 )
+
+t.test(
+  'what is pruned of a stream after its epoch is signed by its owner, and nothing that others do not have',
+  async (t) => {
+    const path = temporaryDirectory(t)
+    const backup = temporaryDirectory(t)
+    let a = await openTestStore(path, { block: BLOCK })
+    const b = await openReplica(t)
+    const stream = streamIdOf(a.store.nodeId, 0)
+    for (let at = 0; at < 30; at++) await publish(a.store, [event(at)])
+    await settle(a)
+    await a.close()
+    await cp(path, backup, { recursive: true })
+    a = await openTestStore(path, { block: BLOCK })
+    for (let at = 30; at < 50; at++) await publish(a.store, [event(at)])
+    await settle(a)
+    await pull(a.store, b.store)
+    await a.close()
+    await rm(path, { recursive: true })
+    await cp(backup, path, { recursive: true })
+    a = await openTestStore(path, { block: BLOCK })
+    t.teardown(() => a.close())
+    const { head: newest } = b.store.replicas.status(stream)!
+    t.match(await a.store.replicas.saveHead(newest!), { kind: 'own-ahead' })
+    t.same(await a.store.replicas.signPast(), [], 'the stream is of this epoch')
+    await a.store.replicas.beginEpoch()
+    t.same(await a.store.replicas.signPast(), [], 'nothing is pruned yet')
+
+    a.store.setRetention(new Map([['default', { ...KEEP_EVERYTHING, maxEvents: 8 }]]))
+    await until(() => a.store.replicas.status(stream)!.firstOffset === 16)
+    t.same(await a.store.replicas.signPast(), [stream])
+    t.same(await a.store.replicas.signPast(), [], 'once')
+    const { head: short } = a.store.replicas.status(stream)!
+    const { nextOffset, hash, lamport, blockOffset } = newest!
+    t.match(
+      short,
+      { nextOffset, hash, lamport, blockOffset, firstOffset: 16 },
+      'of the end it says what it said before',
+    )
+    t.match(await b.store.replicas.saveHead(short!), { kind: 'saved' })
+    await until(() => b.store.replicas.status(stream)!.firstOffset === 16)
+
+    await pull(b.store, a.store)
+    await until(() => a.store.replicas.status(stream)!.firstOffset === 40)
+    t.same(await a.store.replicas.signPast(), [stream])
+    await pull(a.store, b.store)
+    await until(() => b.store.replicas.status(stream)!.firstOffset === 40)
+    await sameInTheEnd(t, b, a)
+    const c = await openReplica(t)
+    await pull(b.store, c.store)
+    await sameInTheEnd(t, c, a, 'who comes later lacks nothing')
+  },
+)
+
+t.test('of two histories that are equally long neither is signed anew after an epoch', async (t) => {
+  const paths = [temporaryDirectory(t), temporaryDirectory(t)]
+  const first = await openTestStore(paths[0]!, { block: BLOCK })
+  await publish(first.store, [event('common')])
+  await first.close()
+  await cp(paths[0]!, paths[1]!, { recursive: true })
+  const [a, twin] = [await openTestStore(paths[0]!, { block: BLOCK }), await openTestStore(paths[1]!, { block: BLOCK })]
+  t.teardown(() => Promise.all([a.close(), twin.close()]))
+  const stream = streamIdOf(a.store.nodeId, 0)
+  for (const { store } of [a, twin]) await publish(store, [event(store === a.store ? 1 : 2)])
+  await a.store.replicas.beginEpoch()
+  const theirs = await twin.store.replicas.signHead(stream)
+  t.match(await a.store.replicas.saveHead(theirs!), { kind: 'fork' })
+  t.same(await a.store.replicas.signPast(), [])
+})

@@ -52,6 +52,7 @@ export {
   encodeRequest,
   groupItems,
   MARK_BYTES,
+  MAX_STATEMENT_BYTES,
   type HeldHead,
   type KnownHead,
   type LiveMessage,

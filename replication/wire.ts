@@ -1,5 +1,5 @@
 import { parseStreamId, StreamIdError, type StreamId } from '../core/index.js'
-import type { BlockSeal } from '../storage/index.js'
+import type { BlockSeal, SignedStatement } from '../storage/index.js'
 import { MAX_BROADCAST_BYTES } from './transport.js'
 import { WireError, WireReader, WireWriter } from './wire-bytes.js'
 
@@ -18,6 +18,8 @@ export type LiveMessage =
   | { readonly kind: 'block'; readonly bytes: Uint8Array }
   /** That blocks were sealed whose commits were sent before. */
   | { readonly kind: 'seals'; readonly seals: readonly BlockSeal[] }
+  /** What the owner of a stream has signed and what cannot all be true. */
+  | { readonly kind: 'fork'; readonly statements: readonly SignedStatement[] }
 
 /** Streams fall into so many buckets by the hash of their id; two nodes compare one digest per bucket. */
 export const BUCKETS = 256
@@ -41,6 +43,8 @@ export type SyncRequest =
   | { readonly kind: 'fetch'; readonly stream: StreamId; readonly from: number; readonly to: number }
   /** Signatures of sealed blocks that end after an offset. Answered with `seals`. */
   | { readonly kind: 'seals'; readonly stream: StreamId; readonly from: number; readonly limit: number }
+  /** Which streams have two histories, but for those of these marks, which are known. Answered with a `fork` for each. */
+  | { readonly kind: 'forks'; readonly known: readonly Uint8Array[] }
 
 /** The newest head of a stream that the asking node knows, as a mark, and how much of the stream it holds. */
 export interface KnownHead {
@@ -80,6 +84,7 @@ export type SyncAnswer =
   /** It begins there only later. */
   | { readonly kind: 'pruned'; readonly firstOffset: number }
   | { readonly kind: 'seals'; readonly seals: readonly BlockSeal[] }
+  | { readonly kind: 'fork'; readonly statements: readonly SignedStatement[] }
 
 /** Version of everything here. */
 const FORMAT = 1
@@ -94,11 +99,16 @@ const COMPARE = 7
 const SAME = 8
 const BUCKET_LIST = 9
 const KNOWN = 10
+const FORK = 11
 
 /** A stream id: 43 characters, a dash, and a number. */
 const MAX_STREAM_BYTES = 64
 /** Ed25519. */
 const SIGNATURE_BYTES = 64
+/** What shows a fork: two statements, or one beside what is held. Both together can be broadcast. */
+const MAX_STATEMENTS = 2
+/** Longest statement that is told, bytes; that of a head takes some hundred. */
+export const MAX_STATEMENT_BYTES = 64 * 1024
 
 export function encodeLive(message: LiveMessage): Buffer {
   switch (message.kind) {
@@ -110,6 +120,8 @@ export function encodeLive(message: LiveMessage): Buffer {
       return begin(BLOCK).sized(message.bytes).finish()
     case 'seals':
       return list(SEALS, message.seals, writeSeal)
+    case 'fork':
+      return list(FORK, message.statements, writeStatement)
   }
 }
 
@@ -120,6 +132,7 @@ export function decodeLive(bytes: Uint8Array): LiveMessage | undefined {
     if (kind === HEADS) return { kind: 'heads', heads: readList(reader, () => reader.sized()) }
     if (kind === BLOCK) return { kind: 'block', bytes: reader.sized() }
     if (kind === SEALS) return { kind: 'seals', seals: readList(reader, readSeal) }
+    if (kind === FORK) return { kind: 'fork', statements: readStatements(reader) }
     return undefined
   })
 }
@@ -134,6 +147,8 @@ export function encodeRequest(request: SyncRequest): Buffer {
       return begin(FETCH).text(request.stream).varint(request.from).varint(request.to).finish()
     case 'seals':
       return begin(SEALS).text(request.stream).varint(request.from).varint(request.limit).finish()
+    case 'forks':
+      return list(FORK, request.known, (writer, mark) => writer.sized(mark))
   }
 }
 
@@ -150,6 +165,7 @@ export function decodeRequest(bytes: Uint8Array): SyncRequest | undefined {
     if (kind === SEALS) {
       return { kind: 'seals', stream: readStream(reader), from: reader.varint(), limit: reader.varint() }
     }
+    if (kind === FORK) return { kind: 'forks', known: readList(reader, () => readExactly(reader, MARK_BYTES)) }
     return undefined
   })
 }
@@ -172,6 +188,8 @@ export function encodeAnswer(answer: SyncAnswer): Buffer {
       return begin(PRUNED).varint(answer.firstOffset).finish()
     case 'seals':
       return list(SEALS, answer.seals, writeSeal)
+    case 'fork':
+      return list(FORK, answer.statements, writeStatement)
   }
 }
 
@@ -193,6 +211,7 @@ export function decodeAnswer(bytes: Uint8Array): SyncAnswer | undefined {
     }
     if (kind === PRUNED) return { kind: 'pruned', firstOffset: reader.varint() }
     if (kind === SEALS) return { kind: 'seals', seals: readList(reader, readSeal) }
+    if (kind === FORK) return { kind: 'fork', statements: readStatements(reader) }
     return undefined
   })
 }
@@ -287,6 +306,26 @@ function readSeal(reader: WireReader): BlockSeal {
   const signature = Buffer.from(readExactly(reader, SIGNATURE_BYTES))
   if (!(nextOffset > firstOffset && Number.isSafeInteger(nextOffset))) throw new WireError('a block is malformed')
   return { stream, firstOffset, nextOffset, signature }
+}
+
+function writeStatement(writer: WireWriter, { bytes, signature }: SignedStatement): void {
+  writer.sized(bytes).sized(signature)
+}
+
+function readStatements(reader: WireReader): SignedStatement[] {
+  // Copied: what is kept must not hold on to a whole message.
+  const statements = readList(reader, () => ({
+    bytes: Buffer.from(readAtMost(reader, MAX_STATEMENT_BYTES)),
+    signature: Buffer.from(readExactly(reader, SIGNATURE_BYTES)),
+  }))
+  if (statements.length === 0 || statements.length > MAX_STATEMENTS) throw new WireError('it has the wrong length')
+  return statements
+}
+
+function readAtMost(reader: WireReader, length: number): Buffer {
+  const bytes = reader.sized()
+  if (bytes.length > length) throw new WireError('it is too long')
+  return bytes
 }
 
 function readStream(reader: WireReader): StreamId {

@@ -164,7 +164,7 @@ function outcomeFor(
   state: StreamState,
   base: StreamRecord,
 ): AdoptOutcome | undefined {
-  if (state.frozen !== undefined) return { kind: 'frozen' }
+  if (place.nextOffset >= (state.frozen?.offset ?? Infinity)) return { kind: 'frozen' }
   if (endOf(block) <= place.nextOffset) return { kind: 'known' }
   if (base === state.record && state.tailEvents > 0) return outcomeBesideTail(block, state)
   if (block.from > place.nextOffset) return { kind: 'gap', nextOffset: place.nextOffset }

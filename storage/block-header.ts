@@ -49,6 +49,7 @@ export interface FrameTable {
 
 const VERSION = 2
 const CODEC_DEFLATE = 1
+const BLOCK_DOMAIN = 'millrace/block/1'
 
 /** Guards against absurd counts: a block is sealed long before. */
 const MAX_BLOCK_EVENTS = 1 << 24
@@ -56,10 +57,23 @@ const MAX_BLOCK_EVENTS = 1 << 24
 /** The canonical bytes that the owner's signature covers. Topic and format version are part of it. */
 export function blockSigningBytes(topic: string, block: BlockIdentity): Buffer {
   const writer = new ByteWriter(256)
-  writer.text('millrace/block/1')
+  writer.text(BLOCK_DOMAIN)
   writer.text(topic)
   writeIdentity(writer, block)
   return writer.finish()
+}
+
+/**
+ * What such bytes say, nothing of which is checked but that its commits add up to at most so many events.
+ *
+ * @throws CorruptRecordError for other bytes
+ */
+export function readBlockSigningBytes(topic: string, bytes: Buffer, maxEvents: number): BlockIdentity {
+  const reader = new ByteReader(bytes, 0, { stream: '', offset: 0, part: 'signed block' })
+  if (reader.text() !== BLOCK_DOMAIN || reader.text() !== topic) reader.fail('it is about something else')
+  const identity = readIdentity(reader, maxEvents)
+  reader.end()
+  return identity
 }
 
 export interface HeaderParts extends BlockIdentity {
@@ -188,11 +202,11 @@ function writeIdentity(writer: ByteWriter, block: BlockIdentity): void {
   }
 }
 
-function readIdentity(reader: ByteReader): BlockIdentity {
+function readIdentity(reader: ByteReader, maxEvents = MAX_BLOCK_EVENTS): BlockIdentity {
   const stream = reader.text()
   if (stream.length < NODE_ID_LENGTH) reader.fail('its stream id is malformed')
   const firstOffset = reader.varint()
-  const count = reader.count(MAX_BLOCK_EVENTS)
+  const count = reader.count(maxEvents)
   if (count === 0) reader.fail('it is empty')
   const previousHash = reader.bytes(HASH_LENGTH)
   const hash = reader.bytes(HASH_LENGTH)

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/index.js'
 import { parseStreamId, type StreamId } from '../core/index.js'
-import { blockSigningBytes } from './block-header.js'
+import { blockSigningBytes, type BlockIdentity } from './block-header.js'
 import type { ChainLookup } from './chain-lookup.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import type { Database } from './database.js'
@@ -11,6 +11,8 @@ import type { Contradiction } from './replica-writer.js'
 import { headSigningBytes, type SignedHead } from './signed-head.js'
 import { StoreReadOnlyError } from './store-errors.js'
 import type { StoreLogger } from './store-options.js'
+import { contradictionBetween, faultOfStatement, readStatement, type OwnerStatement } from './owner-statement.js'
+import { malformed, type Malformed } from './replica-outcome.js'
 import { StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
 
@@ -65,6 +67,24 @@ export class ForkWatch {
     return undefined
   }
 
+  /** The same of a signed block. */
+  async contradictionOfBlock(state: StreamState, block: BlockIdentity): Promise<Contradiction | undefined> {
+    const { firstOffset, count, hash, previousHash } = block
+    const end = firstOffset + count
+    const ends = [
+      { offset: firstOffset, expected: previousHash, blockOffset: undefined },
+      { offset: end, expected: hash, blockOffset: firstOffset },
+    ]
+    for (const { offset, expected, blockOffset } of ends) {
+      const place = await this.#place(state, offset)
+      if (place === undefined) continue
+      const isSame = place.hash?.equals(expected) === true && (blockOffset ?? place.blockOffset) === place.blockOffset
+      if (isSame) continue
+      return { kind: 'contradiction', offset, reason: `two blocks end or begin with offset ${String(offset)}` }
+    }
+    return undefined
+  }
+
   async #place(state: StreamState, offset: number) {
     try {
       return await this.#options.chain.find(state, offset)
@@ -75,8 +95,30 @@ export class ForkWatch {
     }
   }
 
+  /** What a peer has told of a fork, checked: each statement is what the stream's owner has signed. */
+  check(statements: readonly SignedStatement[]): readonly OwnerStatement[] | Malformed {
+    const { topic, clock } = this.#options
+    const read: OwnerStatement[] = []
+    for (const each of statements) {
+      const statement = readStatement(topic, each)
+      if (statement === undefined || statement.stream !== (read[0] ?? statement).stream) {
+        return malformed('it cannot be read')
+      }
+      const fault = faultOfStatement(topic, statement, clock.nowMicros())
+      if (fault !== undefined) return malformed(fault)
+      read.push(statement)
+    }
+    return read
+  }
+
+  /** Proofs, those of streams of which no event is held too. */
+  *proofs(): Generator<ForkProof> {
+    for (const { frozen } of this.#options.streams.all()) if (frozen !== undefined) yield frozen
+  }
+
   /**
-   * Keeps both statements for good and takes nothing more of the stream.
+   * Keeps both statements for good and takes nothing more of the stream from there on. Of a stream that is frozen already
+   * the first proof stays, but what it ends before may come earlier.
    *
    * @param known what we hold, where it is at hand
    */
@@ -84,27 +126,51 @@ export class ForkWatch {
     state: StreamState,
     { offset, reason }: Contradiction,
     theirs: SignedStatement,
-    known?: SignedStatement,
+    known: readonly SignedStatement[] = [],
   ): Promise<ForkProof> {
     const { meta, clock } = this.#options
-    const ours = known ?? (await this.#ownStatement(state, offset))
-    if (state.frozen !== undefined) return state.frozen
+    const ours = state.frozen === undefined ? await this.#ownStatement(state, offset, theirs, known) : undefined
+    const before = state.frozen
+    if (before !== undefined && before.offset <= offset) return before
     const statements = ours === undefined ? [theirs] : [ours, theirs]
-    const proof = { stream: state.stream, offset, reason, foundMicros: Math.max(0, clock.nowMicros()), statements }
-    this.#stop(state, proof)
+    const found = { stream: state.stream, offset, reason, foundMicros: Math.max(0, clock.nowMicros()), statements }
+    const proof = before === undefined ? found : { ...before, offset }
+    if (before === undefined) this.#stop(state, proof)
+    state.frozen = proof
     await meta.write([{ type: 'put', key: state.keys.fork, value: encodeFork(proof) }], true)
     return proof
   }
 
-  /** Something signed that covers what is held at an offset. */
-  async #ownStatement(state: StreamState, offset: number): Promise<SignedStatement | undefined> {
+  /** Something signed that covers what is held at an offset; best what shows the fork to those who hold nothing. */
+  async #ownStatement(
+    state: StreamState,
+    offset: number,
+    theirs: SignedStatement,
+    known: readonly SignedStatement[],
+  ): Promise<SignedStatement | undefined> {
+    const { topic } = this.#options
+    const heads = [...state.heads.values()].sort((one, other) => other.nextOffset - one.nextOffset)
+    const covering = heads.filter(({ nextOffset }) => nextOffset >= offset).map((head) => this.statementOf(head))
+    const blocks = [await this.#blockAt(state, offset - 1), await this.#blockAt(state, offset)].flatMap(
+      (each) => each ?? [],
+    )
+    const other = readStatement(topic, theirs)
+    const shows = (ours: SignedStatement): boolean => {
+      const statement = other === undefined ? undefined : readStatement(topic, ours)
+      return statement !== undefined && other !== undefined && contradictionBetween(statement, other) !== undefined
+    }
+    const [newest] = heads
+    const rest = newest === undefined ? [] : [this.statementOf(newest)]
+    const all = [...known, ...covering, ...blocks, ...rest]
+    return all.find(shows) ?? all[0]
+  }
+
+  async #blockAt(state: StreamState, offset: number): Promise<SignedStatement | undefined> {
     const { topic, chain } = this.#options
-    const head = state.newestHead
-    if (head !== undefined && head.nextOffset >= offset) return this.statementOf(head)
+    if (offset < 0 || offset >= state.record.sealedEnd) return undefined
     try {
-      const summary =
-        offset > 0 && offset <= state.record.sealedEnd ? await chain.blockAt(state, offset - 1) : undefined
-      if (summary === undefined) return head === undefined ? undefined : this.statementOf(head)
+      const summary = await chain.blockAt(state, offset)
+      if (summary === undefined) return undefined
       const header = await chain.header(summary)
       return { bytes: blockSigningBytes(topic, header), signature: header.signature }
     } catch (error) {

@@ -34,6 +34,12 @@ export type HeadOutcome =
   /** We have signed more of an own stream than we hold: the store is a restored backup. Publishing is refused now. */
   | { readonly kind: 'own-ahead' }
 
+/** What became of the proof of a fork that a peer has sent. */
+export type ForkOutcome =
+  | Extract<ApplyOutcome, { readonly kind: 'malformed' | 'fork' | 'frozen' }>
+  /** Signed by the owner, and nothing shows here that it cannot all be true. */
+  | { readonly kind: 'unproven' }
+
 export function malformed(reason: string): Malformed {
   return { kind: 'malformed', reason }
 }

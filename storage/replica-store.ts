@@ -14,7 +14,8 @@ import type { Health } from './health.js'
 import type { Identity } from './identity.js'
 import type { IndexReader } from './index-reader.js'
 import { OwnHistory } from './own-history.js'
-import { malformed, type ApplyOutcome, type HeadOutcome } from './replica-outcome.js'
+import { contradictionBetween, type OwnerStatement } from './owner-statement.js'
+import { malformed, type ApplyOutcome, type ForkOutcome, type HeadOutcome } from './replica-outcome.js'
 import { ReplicaSource, type ReplicaPiece } from './replica-source.js'
 import type { Contradiction, ReplicaJob } from './replica-writer.js'
 import type { Retention } from './retention.js'
@@ -248,7 +249,7 @@ export class ReplicaStore {
       this.#announce(run.head)
       return { kind: 'gap', nextOffset: 0 }
     }
-    if (state.frozen !== undefined) return { kind: 'frozen' }
+    if (state.isStopped) return { kind: 'frozen' }
     if (endOf(run) <= state.nextOffset) {
       const contradiction = await this.#forks.contradictionOf(state, run.head)
       if (contradiction !== undefined) return this.#freeze(state, contradiction, this.#forks.statementOf(run.head))
@@ -303,7 +304,7 @@ export class ReplicaStore {
         const state = this.#options.streams.get(seal.stream)
         if (state === undefined) return { kind: 'gap', nextOffset: 0 }
         if (!state.isReplica) return { kind: 'own' }
-        if (state.frozen !== undefined) return { kind: 'frozen' }
+        if (state.isStopped) return { kind: 'frozen' }
         if (seal.nextOffset <= state.record.sealedEnd) return { kind: 'known' }
         const job: ReplicaJob = { kind: 'seal', seal, outcome: undefined }
         await this.#options.commit(job, JOB_OVERHEAD)
@@ -326,6 +327,53 @@ export class ReplicaStore {
       return { kind: 'ahead', nextOffset: state?.nextOffset ?? 0 }
     }
     return this.#keepHead(state, head)
+  }
+
+  /** Streams with two histories. */
+  forks(): readonly ForkProof[] {
+    return [...this.#forks.proofs()]
+  }
+
+  /**
+   * Takes over what a peer has found out: statements of one owner that cannot all be true, by themselves or beside what
+   * is held here. The stream is frozen then as if it had been found out here.
+   */
+  async takeFork(statements: readonly SignedStatement[]): Promise<ForkOutcome> {
+    this.#options.check()
+    const checked = this.#forks.check(statements)
+    if ('kind' in checked) return checked
+    const [first, second] = checked
+    if (first === undefined) return malformed('it says nothing')
+    const known = this.#options.streams.get(first.stream)
+    if (known?.frozen !== undefined) return { kind: 'frozen' }
+    const contradiction = second === undefined ? undefined : contradictionBetween(first, second)
+    const [ours, theirs] = statements
+    if (contradiction !== undefined && ours !== undefined && theirs !== undefined) {
+      return this.#freeze(known ?? this.#begin(first.stream), contradiction, theirs, [ours])
+    }
+    for (const [at, statement] of checked.entries()) {
+      const signed = statements[at]
+      const outcome = signed === undefined ? undefined : await this.#holdAgainst(statement, signed)
+      if (outcome?.kind === 'fork') return outcome
+    }
+    return { kind: 'unproven' }
+  }
+
+  /** Whether a statement contradicts what is held here. */
+  async #holdAgainst(statement: OwnerStatement, signed: SignedStatement): Promise<HeadOutcome | undefined> {
+    if (statement.kind === 'head') return this.saveHead(statement.head)
+    const state = this.#options.streams.get(statement.stream)
+    if (state === undefined) return undefined
+    const contradiction = await this.#forks.contradictionOfBlock(state, statement.block)
+    return contradiction === undefined ? undefined : this.#freeze(state, contradiction, signed)
+  }
+
+  /** A stream of which no event is held. */
+  #begin(stream: StreamId): StreamState {
+    const state = new StreamState(stream)
+    state.prunedByOwner = this.#announced.get(stream)?.firstOffset ?? 0
+    this.#options.streams.add(state)
+    return state
   }
 
   /** Limits of replicas by the name of the stream, tighter than their owners'; `undefined`: as their owners keep them. */
@@ -410,7 +458,7 @@ export class ReplicaStore {
     let state = streams.get(stream)
     const pruned = [head, this.#announced.get(stream)].map((each) => each?.firstOffset ?? 0)
     if (state === undefined && (from === 0 || pruned.includes(from))) {
-      streams.add((state = new StreamState(stream)))
+      state = this.#begin(stream)
       state.prunedByOwner = Math.max(...pruned)
     }
     return state
@@ -473,7 +521,7 @@ export class ReplicaStore {
   }
 
   async #keepHead(state: StreamState, head: SignedHead): Promise<HeadOutcome> {
-    if (state.frozen !== undefined) return { kind: 'frozen' }
+    if (state.isStopped) return { kind: 'frozen' }
     const contradiction = await this.#forks.contradictionOf(state, head)
     if (contradiction !== undefined) return this.#freeze(state, contradiction, this.#forks.statementOf(head))
     const newest = state.newestHead
@@ -488,7 +536,7 @@ export class ReplicaStore {
   async #seenBefore(header: BlockHeader): Promise<ApplyOutcome | undefined> {
     const { topic, streams } = this.#options
     const state = streams.get(header.stream)
-    if (state?.frozen !== undefined) return { kind: 'frozen' }
+    if (state?.isStopped === true) return { kind: 'frozen' }
     const end = header.firstOffset + header.count
     if (state === undefined || end > state.record.sealedEnd) return undefined
     const fault = faultOfSignature(topic, header)
@@ -529,16 +577,18 @@ export class ReplicaStore {
     }
     const contradiction = await this.#forks.contradictionOf(state, head)
     if (contradiction === undefined) return { kind: 'known' }
-    const ours = await this.#source.signHead(head.stream)
-    const statement = ours === undefined ? undefined : this.#forks.statementOf(ours)
-    return this.#freeze(state, contradiction, this.#forks.statementOf(head), statement)
+    // Best what was signed of this very place.
+    const piece = await this.#source.read(head.stream, head.nextOffset - 1, 1)
+    const ours = piece?.kind === 'run' ? piece.run.head : await this.#source.signHead(head.stream)
+    const known = ours === undefined ? [] : [this.#forks.statementOf(ours)]
+    return this.#freeze(state, contradiction, this.#forks.statementOf(head), known)
   }
 
   async #freeze(
     state: StreamState,
     contradiction: Contradiction,
     theirs: SignedStatement,
-    ours?: SignedStatement,
+    ours: readonly SignedStatement[] = [],
   ): Promise<Extract<ApplyOutcome, { kind: 'fork' }>> {
     const before = state.frozen
     const proof = await this.#forks.freeze(state, contradiction, theirs, ours)

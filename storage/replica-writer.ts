@@ -117,6 +117,11 @@ export class ReplicaDraft {
     this.dictionary = open.events === 0 ? undefined : open.dictionary
   }
 
+  /** As `StreamState.isStopped`. */
+  get isStopped(): boolean {
+    return this.nextOffset >= (this.state.frozen?.offset ?? Infinity)
+  }
+
   /** Gives up what is held: nobody has what lies between it and `offset`. */
   begin(offset: number, hash: Buffer): void {
     const { record } = this.state
@@ -313,7 +318,7 @@ function streamOf(job: ReplicaJob): StreamId {
 
 async function decideParts({ parts, head }: PartsJob, draft: ReplicaDraft): Promise<ApplyOutcome | Contradiction> {
   const { state } = draft
-  if (state.frozen !== undefined) return { kind: 'frozen' }
+  if (draft.isStopped) return { kind: 'frozen' }
   if (endOf(parts) <= draft.nextOffset) return { kind: 'known' }
   if (parts.from > draft.nextOffset) {
     if (!mayBeginAt(parts, head, state)) return { kind: 'gap', nextOffset: draft.nextOffset }
@@ -385,7 +390,7 @@ function faultOf(parts: ForeignParts, draft: ReplicaDraft): string | undefined {
 /** A head that says nothing new costs no write: an idle swarm writes nothing. */
 function decideHead(head: SignedHead, draft: ReplicaDraft): HeadOutcome {
   const { state } = draft
-  if (state.frozen !== undefined) return { kind: 'frozen' }
+  if (draft.isStopped) return { kind: 'frozen' }
   if (head.nextOffset > draft.nextOffset) return { kind: 'ahead', nextOffset: draft.nextOffset }
   const newest = [...draft.heads.values()].at(-1) ?? state.newestHead
   const isNews =

@@ -39,6 +39,7 @@ const MIN_LAMPORT_BOUND = 2 ** 51
 export const SIGNATURE_LENGTH = 64
 
 const FORMAT = 1
+const HEAD_DOMAIN = 'millrace/head/1'
 
 /** Characters of a stream name; configurations allow fewer. */
 const MAX_NAME_LENGTH = 256
@@ -51,10 +52,23 @@ export function lamportBound(nowMicros: number): number {
 /** The canonical bytes that the owner's signature covers. */
 export function headSigningBytes(topic: string, head: HeadStatement): Buffer {
   const writer = new ByteWriter(256)
-  writer.text('millrace/head/1')
+  writer.text(HEAD_DOMAIN)
   writer.text(topic)
   writeStatement(writer, head)
   return writer.finish()
+}
+
+/**
+ * What such bytes say, nothing of which is checked.
+ *
+ * @throws CorruptRecordError for other bytes
+ */
+export function readHeadSigningBytes(topic: string, bytes: Buffer): HeadStatement {
+  const reader = new ByteReader(bytes, 0, { stream: '', offset: 0, part: 'signed head' })
+  if (reader.text() !== HEAD_DOMAIN || reader.text() !== topic) reader.fail('it is about something else')
+  const statement = readStatement(reader)
+  reader.end()
+  return statement
 }
 
 export function encodeHead(head: SignedHead): Buffer {

@@ -36,7 +36,7 @@ export class StreamState {
   heads: ReadonlyMap<number, SignedHead> = new Map()
   /** Of a replica: the oldest offset that its owner keeps, by the newest head that was seen. */
   prunedByOwner = 0
-  /** Proof that its owner has signed two histories: nothing more is taken. */
+  /** Proof that its owner has signed two histories: nothing more is taken from there on. */
   frozen: ForkProof | undefined
   /** What is being written of a replica: commits into its tail, or whole blocks; never both. */
   busy: 'commits' | 'blocks' | undefined
@@ -106,6 +106,11 @@ export class StreamState {
   get isEmptied(): boolean {
     const { blocks, firstOffset, sealedEnd } = this.record
     return blocks === 0 && firstOffset === sealedEnd && this.tailEvents === 0 && sealedEnd > 0
+  }
+
+  /** Whether it is frozen and has come to where its histories part: what lies before is the same in both. */
+  get isStopped(): boolean {
+    return this.frozen !== undefined && this.nextOffset >= this.frozen.offset
   }
 
   /** Whether no event was ever stored in it. */

@@ -11,6 +11,7 @@ import {
   type SyncAnswer,
   type SyncRequest,
 } from '../wire.js'
+import type { ForkNews } from './fork-news.js'
 import { setBit, type HeadDigester } from './head-digest.js'
 import type { LocalStreams } from './local-streams.js'
 import { PeerBudgets } from './peer-budgets.js'
@@ -43,6 +44,7 @@ export interface AnswererOptions {
   readonly local: LocalStreams
   readonly transport: Transport
   readonly digester: HeadDigester
+  readonly forks: ForkNews
   readonly time: SwarmTime
 }
 
@@ -51,6 +53,7 @@ export class Answerer {
   readonly #local: LocalStreams
   readonly #transport: Transport
   readonly #digester: HeadDigester
+  readonly #forks: ForkNews
   readonly #time: SwarmTime
   readonly #scans: PeerBudgets
   readonly #fetches: PeerBudgets
@@ -58,10 +61,11 @@ export class Answerer {
   /** How far each peer got each stream. */
   readonly #served = new Map<NodeId, Map<StreamId, number>>()
 
-  constructor({ local, transport, digester, time }: AnswererOptions) {
+  constructor({ local, transport, digester, forks, time }: AnswererOptions) {
     this.#local = local
     this.#transport = transport
     this.#digester = digester
+    this.#forks = forks
     this.#time = time
     this.#scans = new PeerBudgets(time, SCANS)
     this.#fetches = new PeerBudgets(time, FETCHES)
@@ -106,11 +110,13 @@ export class Answerer {
   #answers(peer: NodeId, request: SyncRequest): AsyncIterable<SyncAnswer> {
     switch (request.kind) {
       case 'compare':
-        return once(this.#compare(request.digest))
+        return each([this.#compare(request.digest)])
       case 'heads':
         return this.#heads(peer, request.buckets, request.known)
       case 'fetch':
         return this.#fetch(peer, request.stream, request.from, request.to)
+      case 'forks':
+        return each(this.#forks.answer(request.known))
       case 'seals':
         return this.#seals(request.stream, request.from, request.limit)
     }
@@ -193,6 +199,6 @@ function textOf(mark: Uint8Array): string {
   return Buffer.from(mark.buffer, mark.byteOffset, mark.byteLength).toString('latin1')
 }
 
-async function* once(answer: SyncAnswer): AsyncGenerator<SyncAnswer> {
-  yield await Promise.resolve(answer)
+async function* each(answers: Iterable<SyncAnswer>): AsyncGenerator<SyncAnswer> {
+  for (const answer of answers) yield await Promise.resolve(answer)
 }

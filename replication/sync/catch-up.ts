@@ -202,8 +202,10 @@ export class CatchUp {
   /** @param task `undefined` to know whether there is anything to do at all */
   #need(stream: StreamId, task: Task | undefined): Need | undefined {
     const status = this.#options.local.status(stream)
-    if (status?.head === undefined || status.own || status.frozen !== undefined) return undefined
-    const { head, nextOffset, unsignedFrom } = status
+    if (status?.head === undefined || status.own) return undefined
+    const { head, nextOffset, unsignedFrom, frozen } = status
+    // Up to where its two histories part there is only one.
+    if (frozen !== undefined && nextOffset >= frozen.offset) return undefined
     if (!this.#options.local.admits(stream, head.name)) return undefined
     if (task?.sealsWanted === true && unsignedFrom !== undefined) return { kind: 'seals', from: unsignedFrom }
     const from = Math.max(nextOffset, head.firstOffset)

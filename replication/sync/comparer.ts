@@ -36,6 +36,8 @@ export interface ComparerOptions {
   readonly peers: PeerBook
   readonly intake: HeadIntake
   readonly time: SwarmTime
+  /** A peer knows or holds something else than this node. */
+  readonly onDifference: (peer: NodeId) => void
 }
 
 /** What a peer has told so far: how much it holds, of which streams it spoke, and of which buckets it was asked. */
@@ -144,6 +146,7 @@ export class Comparer {
       })
       const told = [...held].flatMap(([stream, has]) => (has === 'same' ? [] : [[stream, has] as const]))
       record.compared({ streams, held: new Map(told), lacks: new Map(lacks), now })
+      this.#options.onDifference(peer)
       return
     }
   }

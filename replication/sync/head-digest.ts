@@ -4,13 +4,16 @@ import type { ReplicaStatus } from '../../storage/index.js'
 import { BUCKET_DIGEST_BYTES, BUCKETS, MARK_BYTES } from '../wire.js'
 import type { LocalStreams } from './local-streams.js'
 
-/** What is compared of a stream: the newest head that is known, and how much is held. Never changed once made. */
+/**
+ * What is compared of a stream: the newest head that is known, how much is held, and whether it has two histories. Never changed once made.
+ */
 export interface DigestEntry {
   readonly stream: StreamId
   readonly bucket: number
   readonly nextOffset: number
   readonly firstOffset: number
   readonly held: number
+  readonly isFrozen: boolean
   /** Chain at the head: two histories can be equally long. */
   readonly chain: Buffer
   /** First bytes of the hash over the head, and over all of it. */
@@ -86,19 +89,20 @@ export class HeadDigester {
   }
 
   /** Hashed anew only when it has changed. */
-  #put({ stream, head, nextOffset: held, firstOffset: heldFrom, hash: heldHash, own }: ReplicaStatus): void {
+  #put({ stream, head, nextOffset: held, firstOffset: heldFrom, hash: heldHash, own, frozen }: ReplicaStatus): void {
     const nextOffset = own ? held : (head?.nextOffset ?? 0)
     const firstOffset = own ? heldFrom : (head?.firstOffset ?? 0)
     const chain = own || head === undefined ? heldHash : head.hash
     const known = this.#entries.get(stream)
     const sameHead = known?.nextOffset === nextOffset && known.firstOffset === firstOffset && known.chain.equals(chain)
-    if (sameHead && known.held === held) return
+    const isFrozen = frozen !== undefined
+    if (sameHead && known.held === held && known.isFrozen === isFrozen) return
     const text = `${stream} ${String(nextOffset)} ${String(firstOffset)} ${chain.toString('hex')}`
     const bucket = known?.bucket ?? bucketOf(stream)
     const mark = hashOf(text, MARK_BYTES)
-    const hash = hashOf(`${text} ${String(held)}`, BUCKET_DIGEST_BYTES)
+    const hash = hashOf(`${text} ${String(held)}${isFrozen ? ' frozen' : ''}`, BUCKET_DIGEST_BYTES)
     if (known !== undefined) this.#toggle(known)
-    const entry = { stream, bucket, nextOffset, firstOffset, held, chain, mark, hash }
+    const entry = { stream, bucket, nextOffset, firstOffset, held, isFrozen, chain, mark, hash }
     this.#toggle(entry)
     this.#entries.set(stream, entry)
     this.#members[bucket]?.add(stream)

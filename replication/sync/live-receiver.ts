@@ -6,10 +6,12 @@ import {
   type ApplyOutcome,
   type BlockSeal,
   type SignedHead,
+  type SignedStatement,
   type VerifiedRun,
 } from '../../storage/index.js'
 import type { Transport, Verdict } from '../transport.js'
 import { decodeLive } from '../wire.js'
+import type { ForkNews } from './fork-news.js'
 import type { HeadIntake } from './head-intake.js'
 import type { LocalStreams } from './local-streams.js'
 import { PeerBudgets } from './peer-budgets.js'
@@ -40,6 +42,8 @@ const IDLE_TALK_POINTS = 5
 const IDLE_TALK_BYTES = 4096
 /** What heads count: those that are old are rare, the newest of a stream come every few seconds at most. */
 const HEAD_AMOUNTS = { unchecked: 0.1, news: 5, known: 5 } as const
+/** What a fork counts that is known: two signatures were checked. */
+const FORK_AMOUNT = 10
 /** What the same commits count when they come from the same neighbour in other bytes, as nobody honest does. */
 const REWRITTEN_AMOUNT = 100
 
@@ -51,6 +55,7 @@ export interface LiveReceiverOptions {
   readonly logger: ReplicationLogger
   readonly counters: ReplicationCounters
   readonly replays: ReplayWatch
+  readonly forks: ForkNews
   /** Commits came whose predecessors are missing, or seals. */
   readonly onGap: (stream: StreamId, from: NodeId) => void
 }
@@ -91,6 +96,8 @@ export class LiveReceiver {
         return this.#heads(live.heads.map(decodeHead), from)
       case 'seals':
         return this.#seals(live.seals, from)
+      case 'fork':
+        return this.#fork(live.statements, message.length, from)
     }
   }
 
@@ -234,6 +241,13 @@ export class LiveReceiver {
         this.#idle(from, 1)
       }
     }
+    return verdict
+  }
+
+  async #fork(statements: readonly SignedStatement[], bytes: number, from: NodeId): Promise<Verdict> {
+    const verdict = await this.#options.forks.receive(statements, from)
+    if (verdict === 'reject') return this.#reject()
+    if (verdict === 'ignore') this.#idle(from, FORK_AMOUNT + bytes / IDLE_TALK_BYTES)
     return verdict
   }
 

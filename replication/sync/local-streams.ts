@@ -2,17 +2,21 @@ import { parseStreamId, type NodeId, type StreamId } from '../../core/index.js'
 import {
   encodeRun,
   faultOfHead,
+  readStatement,
   receiveRun,
   VerifiedRun,
   type ApplyOutcome,
   type BlockSeal,
   type CommitRun,
+  type ForkOutcome,
+  type ForkProof,
   type HeadOutcome,
   type ReplicaListener,
   type ReplicaPiece,
   type ReplicaStatus,
   type ReplicaStore,
   type SignedHead,
+  type SignedStatement,
 } from '../../storage/index.js'
 import type { ReplicationPolicy } from './policy.js'
 import type { SwarmTime } from './swarm-time.js'
@@ -216,6 +220,23 @@ export class LocalStreams {
     const outcome = await this.#hold(this.#options.store.saveHead(head))
     if (outcome.kind !== 'malformed') this.#note(head.stream)
     this.#changed.add(head.stream)
+    return outcome
+  }
+
+  /** Streams with two histories. */
+  forks(): readonly ForkProof[] {
+    return this.#options.store.forks()
+  }
+
+  /** What statements are about, by the first of them; `undefined` when it is not about a stream of this topic. */
+  streamOf([first]: readonly SignedStatement[]): StreamId | undefined {
+    return first === undefined ? undefined : readStatement(this.#options.topic, first)?.stream
+  }
+
+  /** @param stream that of the statements */
+  async takeFork(stream: StreamId, statements: readonly SignedStatement[]): Promise<ForkOutcome> {
+    const outcome = await this.#hold(this.#options.store.takeFork(statements))
+    this.#changed.add(stream)
     return outcome
   }
 

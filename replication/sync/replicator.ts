@@ -6,6 +6,7 @@ import { Announcer } from './announcer.js'
 import { Answerer } from './answerer.js'
 import { CatchUp, type StuckStream } from './catch-up.js'
 import { Comparer } from './comparer.js'
+import { ForkNews } from './fork-news.js'
 import { HeadDigester } from './head-digest.js'
 import { HeadIntake } from './head-intake.js'
 import { LiveReceiver } from './live-receiver.js'
@@ -57,6 +58,7 @@ export class Replicator implements AsyncDisposable {
   readonly #catchUp: CatchUp
   readonly #replays: ReplayWatch
   readonly #answerer: Answerer
+  readonly #forks: ForkNews
   /** What was last broadcast of the own streams, by head. */
   #toldHeads = new Map<StreamId, string>()
   #rounds = 0
@@ -82,6 +84,8 @@ export class Replicator implements AsyncDisposable {
       this.#catchUp.consider(stream, from)
     }
     const intake = new HeadIntake(local, transport, consider)
+    const forks = new ForkNews({ local, transport, time, logger, onAhead: consider })
+    this.#forks = forks
     this.#receiver = new LiveReceiver({
       local,
       transport,
@@ -90,9 +94,11 @@ export class Replicator implements AsyncDisposable {
       logger,
       counters,
       replays: this.#replays,
+      forks,
       onGap: consider,
     })
-    this.#comparer = new Comparer({ local, transport, digester, peers: this.#peers, intake, time })
+    const onDifference = (peer: NodeId): void => void forks.ask(peer)
+    this.#comparer = new Comparer({ local, transport, digester, peers: this.#peers, intake, time, onDifference })
     this.#catchUp = new CatchUp({
       local,
       transport,
@@ -103,7 +109,7 @@ export class Replicator implements AsyncDisposable {
       onAdvanced: (stream, from) => this.#receiver.advanced(stream, from),
       onPruned: (peer) => this.#comparer.compare(peer),
     })
-    const answerer = new Answerer({ local, transport, digester, time })
+    const answerer = new Answerer({ local, transport, digester, forks, time })
     this.#answerer = answerer
     transport.onRequest((peer, request, signal) => answerer.answer(peer, request, signal))
     transport.onBroadcast((message, from) => this.#receiver.receive(message, from))
@@ -114,6 +120,9 @@ export class Replicator implements AsyncDisposable {
         },
         sealed: (seals) => {
           this.#announcer.sealed(seals)
+        },
+        frozen: (proof) => {
+          forks.found(proof)
         },
       }),
       transport.subscribe((event) => {
@@ -156,7 +165,7 @@ export class Replicator implements AsyncDisposable {
 
   /** Streams with two histories. */
   forks(): readonly ForkProof[] {
-    return this.#local.all().flatMap(({ frozen }) => frozen ?? [])
+    return this.#local.forks()
   }
 
   /** Events that are known of and that no connected node could give. */
@@ -182,7 +191,7 @@ export class Replicator implements AsyncDisposable {
     this.#cancelRound?.()
     for (const unsubscribe of this.#unsubscribe) unsubscribe()
     this.#options.transport.onBroadcast(() => Promise.resolve('ignore'))
-    await Promise.all([this.#announcer.close(), this.#comparer.close(), this.#catchUp.close()])
+    await Promise.all([this.#announcer.close(), this.#comparer.close(), this.#catchUp.close(), this.#forks.close()])
     await this.#receiver.close()
   }
 
@@ -197,6 +206,7 @@ export class Replicator implements AsyncDisposable {
       this.#peers.gone(event.peer)
       this.#catchUp.gone(event.peer)
       this.#answerer.gone(event.peer)
+      this.#forks.gone(event.peer)
     }
   }
 

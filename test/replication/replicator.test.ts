@@ -1,13 +1,34 @@
+import { cp } from 'node:fs/promises'
 import t, { type Test } from 'tap'
-import { DataDirectory, KEEP_EVERYTHING, renewIdentity } from '../../storage/index.js'
-import { encodeAnswer, systemTime, type SwarmTime, type Transport } from '../../replication/index.js'
+import { streamIdOf } from '../../core/index.js'
+import {
+  DataDirectory,
+  KEEP_EVERYTHING,
+  renewIdentity,
+  type SignedHead,
+  type SignedStatement,
+} from '../../storage/index.js'
+import {
+  decodeLive,
+  decodeRequest,
+  encodeAnswer,
+  REPLICATE_ALL,
+  systemTime,
+  type SwarmTime,
+  type SyncAnswer,
+  type Transport,
+} from '../../replication/index.js'
 import { Comparer } from '../../replication/sync/comparer.js'
+import { ForkNews } from '../../replication/sync/fork-news.js'
 import { HeadDigester } from '../../replication/sync/head-digest.js'
 import type { HeadIntake } from '../../replication/sync/head-intake.js'
-import type { LocalStreams } from '../../replication/sync/local-streams.js'
+import { LocalStreams } from '../../replication/sync/local-streams.js'
 import { PeerBook } from '../../replication/sync/peer-book.js'
-import { openSwarmNode, type SwarmNode } from '../support/swarm-node.js'
-import { event, publish, readAll, until } from '../support/store.js'
+import { Forger } from '../support/forgery.js'
+import { openReplica, TOPIC } from '../support/replica.js'
+import { openSwarmNode, quiet, type SwarmNode } from '../support/swarm-node.js'
+import { event, openTestStore, publish, readAll, until } from '../support/store.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 /** Until all nodes hold the same and know of nothing more. */
 async function converged(t: Test, nodes: readonly SwarmNode[]): Promise<void> {
@@ -189,6 +210,152 @@ t.test('no more streams are taken of others than the policy allows', async (t) =
   t.equal((await readAll(second.store)).length, 2)
 })
 
+t.test('a fork that one node has found is told to all, to the owner too, and to who comes later', async (t) => {
+  const paths = [temporaryDirectory(t), temporaryDirectory(t)] as const
+  const first = await openSwarmNode(t, { path: paths[0] })
+  await publishSome(first, 20)
+  await first.close()
+  await cp(paths[0], paths[1], { recursive: true })
+  const owner = await openSwarmNode(t, { path: paths[0] })
+  const witness = await openSwarmNode(t, { peers: owner.transport.addresses() })
+  const idle = await openSwarmNode(t, { peers: witness.transport.addresses() })
+  await publish(owner.store, [event('one')])
+  await converged(t, [owner, witness, idle])
+  const stream = streamIdOf(owner.store.nodeId, 0)
+  const copy = await openTestStore(paths[1])
+  await publish(copy.store, [event('other')])
+  const head = await copy.store.replicas.signHead(stream)
+  await copy.close()
+  await witness.store.replicas.saveHead(head!)
+  for (const node of [witness, idle, owner]) {
+    await until(() => node.replicator.forks().length === 1)
+    t.match(node.replicator.forks(), [{ stream, offset: 21, statements: [{}, {}] }])
+  }
+  t.match(owner.store.health, { writable: false, problems: [/key is in use elsewhere/] })
+  await t.rejects(publish(owner.store, [event('no')]), { code: 'ERR_STORE_READ_ONLY' })
+  await owner.close()
+  const late = await openSwarmNode(t, { peers: idle.transport.addresses() })
+  await until(() => late.replicator.forks().length === 1)
+  await until(async () => (await readAll(late.store)).length >= 20)
+  for (const node of [witness, idle, late]) {
+    t.same(
+      node.transport.peers().filter(({ state }) => state === 'cut'),
+      [],
+      'nobody is blamed for it',
+    )
+  }
+})
+
+/** News of forks over a transport that only notes what goes out. */
+async function openForkNews(t: Test) {
+  const { store } = await openReplica(t)
+  const sent: SyncAnswer[] = []
+  const blamed: string[] = []
+  let nowMs = 0
+  const time: SwarmTime = { ...systemTime(), monotonicMs: () => nowMs, after: () => () => undefined }
+  let answers: readonly Uint8Array[] = []
+  const requests: Uint8Array[] = []
+  const transport = {
+    connectedPeers: () => ['peer'],
+    broadcast: async (bytes: Uint8Array) => sent.push(decodeLive(bytes) as SyncAnswer),
+    blame: (_peer: string, _points: number, reason: string) => blamed.push(reason),
+    async *request(_peer: string, bytes: Uint8Array) {
+      requests.push(bytes)
+      yield* answers
+    },
+  } as unknown as Transport
+  const policy = REPLICATE_ALL
+  const local = new LocalStreams({
+    nodeId: store.nodeId,
+    topic: TOPIC,
+    store: store.replicas,
+    time,
+    policy,
+    isConnected: () => true,
+  })
+  const news = new ForkNews({ local, transport, time, logger: quiet, onAhead: () => undefined })
+  store.replicas.watch({
+    frozen: (proof) => {
+      news.found(proof)
+    },
+  })
+  return {
+    store,
+    news,
+    sent,
+    blamed,
+    requests,
+    wait: (ms: number) => (nowMs += ms),
+    answerWith: (list: readonly SyncAnswer[]) => (answers = list.map(encodeAnswer)),
+  }
+}
+
+/** Two heads of one place, of a stream that somebody makes up. */
+async function forgedFork(number: number): Promise<{ head: SignedHead; statements: SignedStatement[] }> {
+  const forger = new Forger(Buffer.alloc(32, 5), TOPIC)
+  const stream = forger.stream(number)
+  const heads = [
+    await forger.head({ stream, nextOffset: 5 }),
+    await forger.head({ stream, nextOffset: 5, hash: Buffer.alloc(32, 1) }),
+  ] as const
+  return { head: heads[0], statements: heads.map((head) => forger.statementOf(head)) }
+}
+
+t.test('a fork is passed on once, forged ones are blamed, and those of unheard streams are dropped', async (t) => {
+  const { store, news, sent, blamed } = await openForkNews(t)
+  const { head, statements } = await forgedFork(1)
+  t.equal(await news.receive(statements, 'peer'), 'ignore', 'nobody has told of the stream')
+  t.same(store.replicas.forks(), [])
+  await store.replicas.saveHead(head)
+  t.equal(await news.receive(statements, 'peer'), 'accept')
+  t.equal(await news.receive(statements, 'peer'), 'ignore')
+  t.equal(await news.receive(statements.toReversed(), 'other'), 'ignore')
+  t.equal(store.replicas.forks().length, 1)
+  t.same(sent, [], 'what came by broadcast goes on by itself')
+  const other = await forgedFork(2)
+  await store.replicas.saveHead(other.head)
+  const [one] = other.statements
+  t.equal(await news.receive([one!, { ...one!, signature: statements[0]!.signature }], 'peer'), 'reject')
+  t.equal(await news.receive([one!, statements[0]!], 'peer'), 'reject', 'two streams')
+  t.equal(await news.receive([{ bytes: Buffer.from('?'), signature: Buffer.alloc(64) }], 'peer'), 'reject')
+  t.equal(await news.receive([one!], 'peer'), 'ignore', 'what contradicts nothing')
+  t.equal(blamed.length, 2)
+  t.equal(store.replicas.forks().length, 1)
+})
+
+t.test(
+  'however many forks there are, few are broadcast and looked at at a time; the rest is told to who asks',
+  async (t) => {
+    const { store, news, sent, requests, wait, answerWith } = await openForkNews(t)
+    const forks = await Promise.all(Array.from({ length: 600 }, (_, at) => forgedFork(at)))
+    for (const { head } of forks) await store.replicas.saveHead(head)
+    for (const { statements } of forks.slice(0, 50)) await store.replicas.takeFork(statements)
+    t.equal(sent.length, 32)
+    t.equal([...news.answer([])].length, 50)
+    const verdicts: string[] = []
+    for (const { statements } of forks.slice(50)) verdicts.push(await news.receive(statements, 'peer'))
+    t.equal(verdicts.filter((verdict) => verdict === 'accept').length, 512)
+    t.equal(sent.length, 32)
+
+    answerWith(forks.map(({ statements }) => ({ kind: 'fork', statements })))
+    await news.ask('peer')
+    t.equal(store.replicas.forks().length, 600)
+    t.match(decodeRequest(requests[0]!), { kind: 'forks', known: { length: 562 } })
+    await news.ask('peer')
+    t.equal(requests.length, 1, 'not at once again')
+    answerWith([{ kind: 'fork', statements: forks[0]!.statements.slice(0, 1) }])
+    for (let round = 0; round < 30; round++) {
+      wait(10_000)
+      await news.ask('peer')
+    }
+    t.ok(requests.length < 10, 'whose answers prove nothing is asked ever more rarely')
+    await news.close()
+    wait(1_000_000)
+    await news.ask('peer')
+    t.ok(requests.length < 10)
+  },
+)
+
 t.test('a comparison that breaks off with its connection is made again before the next round', async (t) => {
   const timers: (() => void)[] = []
   const time: SwarmTime = {
@@ -209,7 +376,15 @@ t.test('a comparison that breaks off with its connection is made again before th
   const peers = new PeerBook()
   peers.connected('peer')
   const intake = {} as unknown as HeadIntake
-  const comparer = new Comparer({ local, transport, digester: new HeadDigester(local), peers, intake, time })
+  const comparer = new Comparer({
+    local,
+    transport,
+    digester: new HeadDigester(local),
+    peers,
+    intake,
+    time,
+    onDifference: () => undefined,
+  })
   await comparer.compare('peer')
   while (timers.length > 0) {
     timers.shift()?.()

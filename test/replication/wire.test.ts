@@ -13,6 +13,7 @@ import {
   groupItems,
   MARK_BYTES,
   MAX_BROADCAST_BYTES,
+  MAX_STATEMENT_BYTES,
   type LiveMessage,
   type SyncAnswer,
   type SyncRequest,
@@ -38,11 +39,19 @@ const seal = fc
   })
 const seals = fc.array(seal, { maxLength: 20 })
 
+const statement = fc.record({ bytes, byte: fc.nat(255) }).map(({ bytes, byte }) => {
+  return { bytes, signature: Buffer.alloc(64, byte) }
+})
+const fork = fc
+  .array(statement, { minLength: 1, maxLength: 2 })
+  .map((statements) => ({ kind: 'fork', statements }) as const)
+
 const live: fc.Arbitrary<LiveMessage> = fc.oneof(
   bytes.map((run) => ({ kind: 'run', run }) as const),
   list.map((heads) => ({ kind: 'heads', heads }) as const),
   bytes.map((bytes) => ({ kind: 'block', bytes }) as const),
   seals.map((seals) => ({ kind: 'seals', seals }) as const),
+  fork,
 )
 const requests: fc.Arbitrary<SyncRequest> = fc.oneof(
   digest.map((digest) => ({ kind: 'compare', digest }) as const),
@@ -53,6 +62,7 @@ const requests: fc.Arbitrary<SyncRequest> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('fetch' as const), stream, from: number, to: number }),
   fc.record({ kind: fc.constant('seals' as const), stream, from: number, limit: number }),
+  fc.array(mark, { maxLength: 20 }).map((known) => ({ kind: 'forks', known }) as const),
 )
 const answers: fc.Arbitrary<SyncAnswer> = fc.oneof(
   fc.constant({ kind: 'same' } as const),
@@ -69,6 +79,7 @@ const answers: fc.Arbitrary<SyncAnswer> = fc.oneof(
   fc.record({ kind: fc.constant('block' as const), firstOffset: number, nextOffset: number, bytes }),
   number.map((firstOffset) => ({ kind: 'pruned', firstOffset }) as const),
   seals.map((seals) => ({ kind: 'seals', seals }) as const),
+  fork,
 )
 
 const codecs: {
@@ -122,6 +133,28 @@ for (const { name, values, encode, decode } of codecs) {
 t.test('a list that promises more than it holds takes no memory', (t) => {
   t.equal(decodeLive(Buffer.from([1, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f])), undefined)
   t.equal(decodeRequest(Buffer.concat([Buffer.from([1, 3, 5]), Buffer.from('no-id'), Buffer.from([0, 0])])), undefined)
+  t.end()
+})
+
+t.test('a fork is one or two statements of a bounded length, which can be broadcast together', (t) => {
+  const statementOf = (bytes: number, signature = 64) => {
+    return { bytes: Buffer.alloc(bytes, 7), signature: Buffer.alloc(signature, 7) }
+  }
+  const longest = statementOf(MAX_STATEMENT_BYTES)
+  const encoded = encodeLive({ kind: 'fork', statements: [longest, longest] })
+  t.ok(encoded.length < MAX_BROADCAST_BYTES)
+  t.match(decodeLive(encoded), { kind: 'fork', statements: [{}, {}] })
+  for (const statements of [
+    [],
+    [longest, longest, longest],
+    [statementOf(MAX_STATEMENT_BYTES + 1)],
+    [statementOf(10, 63)],
+    [statementOf(10, 65)],
+  ]) {
+    t.equal(decodeLive(encodeLive({ kind: 'fork', statements })), undefined)
+    t.equal(decodeAnswer(encodeAnswer({ kind: 'fork', statements })), undefined)
+  }
+  t.equal(decodeRequest(encodeRequest({ kind: 'forks', known: [Buffer.alloc(MARK_BYTES + 1)] })), undefined)
   t.end()
 })
 

@@ -1,5 +1,5 @@
 import { parseStreamId, type StreamId } from '../../core/index.js'
-import type { ReplicaStatus } from '../../storage/index.js'
+import { contradictionBetween, readStatement, type ReplicaStatus } from '../../storage/index.js'
 import { readAll, type PlainEvent } from '../support/store.js'
 import { NAMES, type SimulatedNode } from './simulated-node.js'
 
@@ -35,11 +35,24 @@ function frozenStreams(nodes: readonly SimulatedNode[]): ReadonlySet<StreamId> {
   return new Set(streams.flatMap(({ stream, frozen }) => (frozen === undefined ? [] : [stream])))
 }
 
+/** Those of them of which somebody has what shows it to everybody, also to those who hold nothing. */
+function shownForks(nodes: readonly SimulatedNode[]): ReadonlySet<StreamId> {
+  const proofs = nodes.flatMap(({ store }) => store?.replicas.forks() ?? [])
+  return new Set(
+    proofs.flatMap(({ stream, statements }) => {
+      const [one, other] = statements.map((statement) => readStatement('sim', statement))
+      if (one === undefined || other === undefined) return []
+      return contradictionBetween(one, other) === undefined ? [] : [stream]
+    }),
+  )
+}
+
 /** What keeps the nodes from being the same, as far as can be told without reading. */
 export function obstacle(swarm: Swarm): string | undefined {
   const living = livingOf(swarm)
   for (const { isUp, name } of living) if (!isUp) return `${name} is down`
   const frozen = frozenStreams(living)
+  const shown = shownForks(living)
   const streams = new Map<StreamId, [SimulatedNode, ReplicaStatus][]>()
   for (const node of living) {
     if (node.replicasOf().some(({ own, frozen }) => own && frozen !== undefined)) return `${node.name} has to decide`
@@ -51,6 +64,8 @@ export function obstacle(swarm: Swarm): string | undefined {
     }
     for (const status of node.replicasOf()) {
       const { stream } = status
+      const isUnaware = shown.has(stream) && status.frozen === undefined && nameOf(stream) !== 'private'
+      if (isUnaware) return `${node.name} has not heard that ${stream} has two histories`
       if (frozen.has(stream) || nameOf(stream) === 'private') continue
       streams.set(stream, [...(streams.get(stream) ?? []), [node, status]])
     }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { streamIdOf, type StreamId } from '../../core/index.js'
-import { Identity, type CommitRun, type SignedHead } from '../../storage/index.js'
+import { Identity, type CommitRun, type SignedHead, type SignedStatement } from '../../storage/index.js'
 
 /** What a stream's owner says of it when nothing else is asked for. */
 type Statement = Omit<SignedHead, 'signature'>
@@ -32,6 +32,11 @@ export class Forger {
       ...changes,
     }
     return { ...statement, signature: Buffer.from(await this.identity.sign(signingBytes(this.#topic, statement))) }
+  }
+
+  /** A head as the owner signed it, in the form in which forks are told. */
+  statementOf({ signature, ...statement }: SignedHead): SignedStatement {
+    return { bytes: signingBytes(this.#topic, statement), signature }
   }
 
   /** The first commit of a stream: one event for each payload. */

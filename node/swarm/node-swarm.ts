@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Clock, NodeId } from '../../core/index.js'
 import {
   openSwarm,
@@ -17,6 +18,7 @@ import type { DaemonSettings } from '../daemon-settings.js'
 import type { SwarmAlarm, SwarmPeer, SwarmReport } from '../api/index.js'
 import { alarmsOf } from './alarms.js'
 import { policyOf } from './policy.js'
+import { RememberedPeers } from './remembered-peers.js'
 import { syncForPeers } from './sync-for-peers.js'
 
 export interface NodeSwarmOptions {
@@ -38,15 +40,22 @@ export class NodeSwarm implements AsyncDisposable {
   readonly #options: NodeSwarmOptions
   readonly #transport: Transport
   readonly #replicator: Replicator
+  readonly #remembered: RememberedPeers
   /** Who tried to connect without the right key, by address. */
   readonly #refused = new Map<string, PeerFailure>()
   readonly #endSync: (() => void) | undefined
   #closed: Promise<void> | undefined
 
-  private constructor(options: NodeSwarmOptions, transport: Transport, replicator: Replicator) {
+  private constructor(
+    options: NodeSwarmOptions,
+    transport: Transport,
+    replicator: Replicator,
+    remembered: RememberedPeers,
+  ) {
     this.#options = options
     this.#transport = transport
     this.#replicator = replicator
+    this.#remembered = remembered
     const { settings, store, logger } = options
     this.#endSync = settings.storage.sync === 'os' ? syncForPeers(store, logger) : undefined
     transport.subscribe((event) => {
@@ -58,6 +67,7 @@ export class NodeSwarm implements AsyncDisposable {
   static async join(options: NodeSwarmOptions): Promise<NodeSwarm> {
     const { settings, networkKey, directory, store, clock, logger } = options
     const { topic, listen, announce, peers, mdns } = settings.swarm
+    const remembered = await RememberedPeers.open({ path: join(directory.path, 'peers.json'), logger })
     const transport = await openSwarm({
       seed: directory.identity.exportSeed(),
       networkKey,
@@ -65,6 +75,7 @@ export class NodeSwarm implements AsyncDisposable {
       listen,
       announce,
       initialPeers: peers,
+      rememberedPeers: remembered.list(),
       mdns,
       timings: SWARM_TIMINGS,
       clock,
@@ -77,7 +88,7 @@ export class NodeSwarm implements AsyncDisposable {
       policy: policyOf(settings),
       logger,
     })
-    return new NodeSwarm(options, transport, replicator)
+    return new NodeSwarm(options, transport, replicator, remembered)
   }
 
   /** Multiaddrs under which others reach this node. */
@@ -140,6 +151,7 @@ export class NodeSwarm implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#endSync?.()
     await this.#replicator.close()
+    await this.#remembered.note(this.#transport.peers())
     await this.#transport.close()
   }
 
@@ -150,6 +162,7 @@ export class NodeSwarm implements AsyncDisposable {
         logger.info({ peer: event.peer }, 'connected to a peer')
         // A connection that breaks off while keys are exchanged looks like one with a wrong key.
         this.#refused.delete(hostOf(event.address))
+        this.#remembered.met(event.peer, () => this.#transport.peers())
         return
       case 'gone':
         if (event.failure.reason === 'misbehaved') {

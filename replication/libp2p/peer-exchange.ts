@@ -45,8 +45,13 @@ export function decodePeers(bytes: Uint8Array): KnownPeer[] {
   return list.slice(0, MAX_PEERS).flatMap((entry: unknown) => {
     if (!Array.isArray(entry)) return []
     const [nodeId, addresses] = entry as unknown[]
-    if (typeof nodeId !== 'string' || !isNodeId(nodeId) || !Array.isArray(addresses)) return []
-    const known = addresses.slice(0, MAX_ADDRESSES).flatMap((text: unknown) => learnAddress(text)?.address ?? [])
-    return known.length > 0 ? [{ nodeId, addresses: known }] : []
+    return checkPeer(nodeId, addresses) ?? []
   })
+}
+
+/** @returns the peer with those of its addresses that can be dialled, if there are any */
+export function checkPeer(nodeId: unknown, addresses: unknown): KnownPeer | undefined {
+  if (typeof nodeId !== 'string' || !isNodeId(nodeId) || !Array.isArray(addresses)) return undefined
+  const known = addresses.slice(0, MAX_ADDRESSES).flatMap((text: unknown) => learnAddress(text)?.address ?? [])
+  return known.length > 0 ? { nodeId, addresses: known } : undefined
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/index.js'
+import type { KnownPeer } from './peer-exchange.js'
 
 /** How long things may take. Tests shorten them; nobody configures them. */
 export interface SwarmTimings {
@@ -42,6 +43,8 @@ export interface SwarmOptions {
   readonly announce: readonly string[]
   /** Multiaddrs that are dialled until they answer, with or without `/p2p/…`. */
   readonly initialPeers: readonly string[]
+  /** Who was connected in an earlier life, as far as it is right: dialled like peers that others tell of. */
+  readonly rememberedPeers?: readonly KnownPeer[]
   /** Whether nodes are looked for in the local network. */
   readonly mdns: boolean
   readonly timings: SwarmTimings

@@ -40,7 +40,7 @@ import { Dialer, ENOUGH_CONNECTIONS } from './dialer.js'
 import { describeFailure } from './failures.js'
 import { GossipLinks } from './gossip-links.js'
 import { Gossip } from './gossip.js'
-import { decodePeers, encodePeers, type KnownPeer } from './peer-exchange.js'
+import { checkPeer, decodePeers, encodePeers, type KnownPeer } from './peer-exchange.js'
 import { nodeIdOf, peerIdOf } from './peer-ids.js'
 import { RequestProtocol } from './request-protocol.js'
 import { createHost, MAX_CONNECTIONS } from './swarm-host.js'
@@ -112,6 +112,10 @@ export class SwarmTransport implements Transport {
       throw new SwarmListenError(`cannot listen for peers on ${where}: ${causeOf(error)}`, { cause: error })
     }
     for (const { nodeId, address } of initial) transport.#dialer.add('configured', nodeId, [address])
+    for (const { nodeId, addresses } of options.rememberedPeers ?? []) {
+      const peer = checkPeer(nodeId, addresses)
+      if (peer !== undefined) transport.#dialer.add('learnt', peer.nodeId, peer.addresses)
+    }
     return transport
   }
 

@@ -1,4 +1,6 @@
+import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Client, fetchTransport, type PeersReport } from '../../client/index.js'
 import { startDaemon, type Daemon, type DaemonSettings } from '../../node/index.js'
@@ -85,6 +87,34 @@ t.test('daemons with the same key answer for each other, and say so', async (t) 
   const metrics = await (await fetch(`${first.daemon.addresses.api[0] ?? ''}/metrics`)).text()
   t.match(metrics, /^millrace_peers_connected 1$/m)
   t.match(metrics, /^millrace_replication_applied_total [1-9]/m)
+})
+
+t.test('a node that nobody is configured with finds those again that it met', async (t) => {
+  const first = await openNode(t)
+  const second = await openNode(t, first.daemon.addresses.swarm)
+  const listen = second.daemon.addresses.swarm?.map((address) => address.replace(/\/p2p\/.*/, '')) ?? []
+  await until(async () => (await first.client.nodeInfo()).connectedNodes === 1)
+  await second.daemon.close()
+  await first.daemon.close()
+
+  // The first one never dialled, so it knows only by what the second said where that is; neither is told of the other now.
+  const again = await openNode(t, [], { dataDirectory: first.settings.dataDirectory })
+  const { dataDirectory, swarm } = second.settings
+  const secondAgain = await openNode(t, [], { dataDirectory, swarm: { ...swarm, peers: [], listen } })
+  await until(async () => (await again.client.nodeInfo()).connectedNodes === 1)
+  await secondAgain.client.publish([event(1)])
+  await until(async () => (await events(again)).length === 1)
+})
+
+t.test('what was written down of peers is nothing to rely on', async (t) => {
+  const data = temporaryDirectory(t)
+  const stranger = { nodeId: 'x', addresses: ['nowhere', 4] }
+  for (const text of ['', '{"peers":7}', JSON.stringify({ peers: [null, 3, stranger, { addresses: [] }] })]) {
+    await writeFile(join(data, 'peers.json'), text)
+    const node = await openNode(t, [], { dataDirectory: data })
+    t.same((await peersOf(node)).peers, [])
+    await node.daemon.close()
+  }
 })
 
 t.test('a node with another key is refused, and the operator is told on both sides', async (t) => {

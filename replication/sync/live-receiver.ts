@@ -43,7 +43,7 @@ const IDLE_TALK_BYTES = 4096
 /** What heads count: those that are old are rare, the newest of a stream come every few seconds at most. */
 const HEAD_AMOUNTS = { unchecked: 0.1, news: 5, known: 5 } as const
 /** What a fork counts that is known: two signatures were checked. */
-const FORK_AMOUNT = 10
+const FORK_AMOUNT = 30
 /** What the same commits count when they come from the same neighbour in other bytes, as nobody honest does. */
 const REWRITTEN_AMOUNT = 100
 

@@ -70,6 +70,22 @@ const broadcasts: readonly HostileAct[] = [
       })
     }),
   ),
+  act('forged forks', true, async (peer, honest) => {
+    const head = await peer.headOf(honest)
+    return flood(peer, 100, (at) => {
+      const pair = [head, { ...head, timeMicros: at, hash: randomBytes(32) }]
+      return peer.say({ kind: 'fork', statements: pair.map((each) => peer.forger.statementOf(each)) })
+    })
+  }),
+  act('forks of its own without end', true, (peer) =>
+    flood(peer, 100_000, async (at) => {
+      const stream = peer.forger.stream(at % 30)
+      const head = await peer.forger.head({ stream, nextOffset: 5, timeMicros: at })
+      const other = await peer.forger.head({ stream, nextOffset: 5, hash: randomBytes(32) })
+      if (at < 30) await peer.say({ kind: 'heads', heads: [encodeHead(head)] })
+      await peer.say({ kind: 'fork', statements: [head, other].map((each) => peer.forger.statementOf(each)) })
+    }),
+  ),
   act('names that are none, lamports near 2^53', true, (peer) =>
     flood(peer, 100, async (at) => {
       const head = await peer.forger.head(
@@ -169,6 +185,16 @@ const lies: readonly HostileAct[] = [
       else for (let at = 0; at < 1000; at++) yield encodeAnswer({ kind: 'heads', heads })
     })
     // It is asked in the next rounds.
+    await delay(4_000)
+    return undefined
+  }),
+  act('forks without end in an answer', true, async (peer) => {
+    const heads = [await peer.forger.head({ nextOffset: 5 }), await peer.forger.head({ nextOffset: 6 })]
+    const statements = heads.map((head) => peer.forger.statementOf(head))
+    peer.transport.onRequest(async function* (_peer, request) {
+      if (request[1] === 7) yield await Promise.resolve(encodeAnswer({ kind: 'buckets', digests: randomBytes(2048) }))
+      else for (let at = 0; request[1] === 11 && at < 100_000; at++) yield encodeAnswer({ kind: 'fork', statements })
+    })
     await delay(4_000)
     return undefined
   }),

@@ -34,6 +34,11 @@ export class Pruner {
     this.#options = options
   }
 
+  /** Whether {@link prune} or {@link pruneTail} may find anything: for most streams that needs no look at the index. */
+  mayDrop({ damaged, record, prunedByOwner }: StreamState, retain: Retention): boolean {
+    return !damaged && (prunedByOwner > record.firstOffset || (isEphemeral(retain) && record.blocks > 0))
+  }
+
   /**
    * Drops what may be dropped of a stream at this moment. Must not run while the stream's blocks are being sealed.
    *
@@ -41,8 +46,7 @@ export class Pruner {
    */
   async prune(state: StreamState, retain: Retention, nowMicros: number): Promise<Pruned> {
     const total = { blocks: 0, events: 0, storedBytes: 0 }
-    const byOwner = state.prunedByOwner > state.record.firstOffset
-    if ((!isEphemeral(retain) && !byOwner) || state.damaged || state.record.blocks === 0) return total
+    if (!this.mayDrop(state, retain) || state.record.blocks === 0) return total
     for (;;) {
       const prunable = await this.#prunable(state, retain, nowMicros)
       if (prunable.length > 0) await this.#drop(state, prunable)

@@ -71,7 +71,8 @@ export function obstacle(swarm: Swarm): string | undefined {
     }
   }
   for (const [stream, held] of streams) {
-    const found = held.length < living.length ? `${stream} is not known everywhere` : differenceOf(held)
+    const reachable = held.filter(([, status]) => !isOutOfReach(swarm, stream, endOf(status)))
+    const found = held.length < living.length ? `${stream} is not known everywhere` : differenceOf(reachable)
     if (found !== undefined) return found
   }
   return undefined
@@ -80,6 +81,19 @@ export function obstacle(swarm: Swarm): string | undefined {
 /** Whether a stream's owner is gone, or has lost events and goes on in a new epoch. */
 function mayBeLost({ nodes, gone }: Swarm, stream: StreamId): boolean {
   return nodes.some((node) => stream.startsWith(node.nodeId) && (gone.has(node) || node.restored))
+}
+
+/**
+ * Whether nobody who remains has what comes next: its owner is gone or has lost it, and those who have what follows keep
+ * less than all, by limits of their own.
+ */
+function isOutOfReach(swarm: Swarm, stream: StreamId, nextOffset: number): boolean {
+  const further = livingOf(swarm).flatMap(({ settings, store }) => {
+    const status = store?.replicas.status(stream)
+    if (status === undefined || status.nextOffset <= nextOffset) return []
+    return [settings.keep.has(nameOf(stream)) ? status.firstOffset : 0]
+  })
+  return mayBeLost(swarm, stream) && further.length > 0 && further.every((firstOffset) => firstOffset > nextOffset)
 }
 
 function differenceOf(held: readonly (readonly [SimulatedNode, ReplicaStatus])[]): string | undefined {
@@ -218,13 +232,14 @@ function checkOrder(
   }
 }
 
-function checkLeftBehind({ nodes, gone, leftBehind }: Swarm, frozen: ReadonlySet<StreamId>, faults: string[]): void {
+function checkLeftBehind(swarm: Swarm, frozen: ReadonlySet<StreamId>, faults: string[]): void {
+  const { nodes, gone, leftBehind } = swarm
   for (const { stream, nextOffset, holder } of leftBehind) {
     if (frozen.has(stream) || gone.has(holder) || holder.restored) continue
     for (const node of nodes) {
       const status = node.store?.replicas.status(stream)
       const reached = status === undefined ? 0 : endOf(status)
-      if (!gone.has(node) && reached < nextOffset) {
+      if (!gone.has(node) && reached < nextOffset && !isOutOfReach(swarm, stream, reached)) {
         faults.push(`${node.name} lacks ${stream} from ${reached} on; ${holder.name} had it up to ${nextOffset}`)
       }
     }

@@ -3,14 +3,13 @@
  * Node does in other threads (zlib, signatures, files) is done at once, and LevelDB is a {@link SimulatedDisk}. To be
  * imported before anything that uses these; such a process does nothing else.
  */
-import crypto from 'node:crypto'
 import fs from 'node:fs'
 import fsPromises from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import timersPromises from 'node:timers/promises'
-import zlib from 'node:zlib'
 import { AbortedError } from '../../core/index.js'
 import type { VirtualTime } from '../../replication/index.js'
+import { replaceCompression, replaceSignatures } from './simulated-work.js'
 
 /** What is used of it, before it is replaced. */
 const real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout }
@@ -113,55 +112,6 @@ function replaceTimers(): void {
   })
 }
 
-type Callback = (error: unknown, result?: unknown) => void
-
-/** Does at once what would go to another thread, and calls back a turn later. */
-function answer(work: () => unknown, callback: Callback): void {
-  let result: unknown
-  try {
-    result = work()
-  } catch (error) {
-    setImmediate(callback, error)
-    return
-  }
-  setImmediate(callback, null, result)
-}
-
-const MAX_KNOWN = 20_000
-
-type Transform = (input: zlib.InputType, options?: zlib.ZlibOptions) => Buffer
-
-function replaceThreads(): void {
-  const onThisThread =
-    (transform: Transform) =>
-    (input: zlib.InputType, options: zlib.ZlibOptions | Callback, callback?: Callback): void => {
-      if (typeof options === 'function') answer(() => transform(input), options)
-      else if (callback !== undefined) answer(() => transform(input, options), callback)
-    }
-  Object.assign(zlib, {
-    deflateRaw: onThisThread(zlib.deflateRawSync),
-    inflateRaw: onThisThread(zlib.inflateRawSync),
-  })
-  const { sign, verify } = crypto
-  /** Good signatures: all nodes check the same ones, which is what takes longest. */
-  const known = new Map<string, Buffer>()
-  Object.assign(crypto, {
-    verify: (algorithm: null, data: Uint8Array, key: crypto.KeyObject, signature: Uint8Array): boolean => {
-      const id = Buffer.from(signature).toString('latin1')
-      if (known.get(id)?.equals(data) === true) return true
-      const isGood = verify(algorithm, data, key, signature)
-      if (known.size > MAX_KNOWN) known.clear()
-      if (isGood) known.set(id, Buffer.from(data))
-      return isGood
-    },
-    sign: (algorithm: null, data: Uint8Array, key: crypto.KeyObject, callback?: Callback) => {
-      if (callback === undefined) return sign(algorithm, data, key)
-      answer(() => sign(algorithm, data, key), callback)
-      return undefined
-    },
-  })
-}
-
 /** What Node gives for an open file, as far as it is used. */
 class OpenFile {
   readonly #path: string
@@ -219,6 +169,7 @@ function replaceFiles(): void {
 }
 
 replaceTimers()
-replaceThreads()
+replaceSignatures()
+replaceCompression()
 replaceFiles()
 syncBuiltinESMExports()

@@ -239,8 +239,9 @@ export class SimulatedNode {
   }
 
   async publish(payloads: readonly string[], streamNumber: number): Promise<void> {
-    const store = this.#life?.store
-    if (store === undefined) return
+    if (this.#life === undefined) return
+    const { store, watch } = this.#life
+    const { newestLamport: seen } = watch
     const timestamp = this.#nowMicros()
     const tags = toTagSet([this.name, `n${streamNumber}`])
     // A restored node goes on in other streams, which its routes name by the same numbers.
@@ -249,6 +250,7 @@ export class SimulatedNode {
       const publications = await store.append({ appId: 'com.example.sim', timestamp, events })
       publications.forEach((publication, at) => {
         const payload = payloads[at] ?? ''
+        if (publication.lamport <= seen) this.#observer.fault(`${payload} at ${this.name} has a lamport of the past`)
         this.acknowledged.push({ publication, payload })
         this.#observer.note(
           `${this.name} has ${publication.stream.slice(-3)} ${publication.offset} ${publication.lamport} ${payload}`,
@@ -384,28 +386,27 @@ class Watch {
   readonly #store: Store
   readonly #next: Map<StreamId, number>
   readonly #fault: (text: string) => void
-  #newestLamport = -1
+  /** Whoever publishes after seeing this gets a higher one. */
+  newestLamport = -1
 
   constructor(store: Store, fault: (text: string) => void) {
     this.#store = store
     this.#fault = fault
     this.#next = new Map([...store.offsets()].map(([stream, offset]) => [stream, offset + 1]))
     this.end = store.onCommit((batches) => {
-      const seenBefore = this.#newestLamport
-      for (const batch of batches) this.#take(batch, seenBefore)
+      for (const batch of batches) this.#take(batch)
     })
   }
 
-  #take(batch: EventBatch, seenBefore: number): void {
+  #take(batch: EventBatch): void {
     for (let at = 0; at < batch.length; at++) {
       const { stream, offset, lamport } = batch.event(at)
       const status = this.#store.replicas.status(stream)
       const next = this.#next.get(stream) ?? status?.firstOffset ?? 0
       if (offset < next) this.#fault(`${stream} ${offset} came twice`)
       if (offset > next && (status?.firstOffset ?? 0) <= next) this.#fault(`${stream} ${offset} came before ${next}`)
-      if (status?.own === true && lamport <= seenBefore) this.#fault(`${stream} ${offset} has a lamport of the past`)
       this.#next.set(stream, offset + 1)
-      this.#newestLamport = Math.max(this.#newestLamport, lamport)
+      this.newestLamport = Math.max(this.newestLamport, lamport)
     }
   }
 }

@@ -92,6 +92,8 @@ function settingsOf({ level, windowBits, memLevel, finishFlush, maxOutputLength 
 function textOf(input: InputType | undefined): string {
   if (input === undefined) return ''
   if (typeof input === 'string') return input
-  const view = ArrayBuffer.isView(input) ? Buffer.from(input.buffer, input.byteOffset, input.byteLength) : Buffer.from(input)
+  const view = ArrayBuffer.isView(input)
+    ? Buffer.from(input.buffer, input.byteOffset, input.byteLength)
+    : Buffer.from(input)
   return view.toString('latin1')
 }

@@ -5,6 +5,7 @@ import { testPart } from '../support/test-part.js'
 /** Seeds that once found a bug that the first few do not find. */
 const FOUND = [
   313, // an owner pruned streams of the epoch before and told nobody
+  1060, // the same, while others kept them
 ]
 
 t.setTimeout(1_500_000)
@@ -21,5 +22,5 @@ t.test('seeds that found bugs find them no more', async (t) => {
 
 await testPart(simulate, 'whatever happens to the nodes of a swarm, in the end all hold the same', {
   quick: 4,
-  ci: 200,
+  ci: 40,
 })

@@ -22,5 +22,5 @@ t.test('seeds that found bugs find them no more', async (t) => {
 
 await testPart(simulate, 'whatever happens to the nodes of a swarm, in the end all hold the same', {
   quick: 4,
-  ci: 40,
+  ci: 170,
 })

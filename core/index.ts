@@ -9,6 +9,7 @@ export { nearestWord } from './nearest-word.js'
 export { offsetMapToJson, OffsetError, parseOffsetMap, type OffsetMap } from './offset-map.js'
 export { nodeIdOfPeer, peerIdOfNode, type PeerId } from './peer-id.js'
 export type { EventOrder, EventReader, ReadRequest } from './read.js'
+export { Room } from './room.js'
 export {
   compareStreamIds,
   isNodeId,
@@ -31,4 +32,5 @@ export {
 } from './tag-selection.js'
 export { compareCodePoints, TagError, toTagSet, type TagSet } from './tags.js'
 export { endOfPiece } from './text-pieces.js'
+export { Turns, type Turn } from './turns.js'
 export { compactJson, JsonError, JsonScanner, MAX_JSON_DEPTH } from './json-scan.js'

@@ -36,6 +36,8 @@ const CODEC_DEFLATE = 1
 /** Lines shorter than this hardly shrink; longer than that zlib's threads work on them: going there and back takes its time. Bytes. */
 const MIN_DEFLATED_BYTES = 512
 const MIN_ASYNC_BYTES = 16 * 1024
+/** Lines of a run for which there has to be room while they are checked, bytes. */
+const LARGE_BYTES = 1024 * 1024
 
 const deflate = promisify(deflateRaw)
 const inflate = promisify(inflateRaw)
@@ -131,6 +133,9 @@ async function inflateTo(content: Buffer, length: number): Promise<Buffer | unde
   }
 }
 
+/** Does work on many bytes when there is room for them. */
+export type Admission = <T>(bytes: number, work: () => Promise<T>) => Promise<T>
+
 /** A run that was checked: signature, chain, every line. Made by {@link verifyRun} alone. */
 export class VerifiedRun implements ForeignParts {
   readonly stream: string
@@ -154,14 +159,22 @@ export class VerifiedRun implements ForeignParts {
     this.lineBytes = run.lines.length
   }
 
-  static async receive(topic: string, bytes: Uint8Array, nowMicros: number): Promise<VerifiedRun | Malformed> {
+  static async receive(
+    topic: string,
+    bytes: Uint8Array,
+    nowMicros: number,
+    within: Admission,
+  ): Promise<VerifiedRun | Malformed> {
     const packed = unpack(bytes)
     if (packed === undefined) return malformed('it cannot be read')
     // First of all: nobody but the owner of a stream can make us inflate anything.
     const fault = faultOfHead(topic, packed.head, nowMicros)
     if (fault !== undefined) return malformed(fault)
-    const run = await inflateRun(packed)
-    return run === undefined ? malformed('it cannot be read') : VerifiedRun.#check(run, nowMicros)
+    const check = async (): Promise<VerifiedRun | Malformed> => {
+      const run = await inflateRun(packed)
+      return run === undefined ? malformed('it cannot be read') : VerifiedRun.#check(run, nowMicros)
+    }
+    return packed.length > LARGE_BYTES ? within(packed.length, check) : check()
   }
 
   static async verify(topic: string, run: CommitRun, nowMicros: number): Promise<VerifiedRun | Malformed> {
@@ -202,9 +215,15 @@ export function verifyRun(topic: string, run: CommitRun, nowMicros: number): Pro
  * Reads and checks a run as it came from elsewhere. Nothing is inflated before its head's signature is found right.
  *
  * @param nowMicros wall clock, µs since 1970: bounds lamports
+ * @param within does the work on so many bytes of lines when there is room for them
  */
-export function receiveRun(topic: string, bytes: Uint8Array, nowMicros: number): Promise<VerifiedRun | Malformed> {
-  return VerifiedRun.receive(topic, bytes, nowMicros)
+export function receiveRun(
+  topic: string,
+  bytes: Uint8Array,
+  nowMicros: number,
+  within: Admission,
+): Promise<VerifiedRun | Malformed> {
+  return VerifiedRun.receive(topic, bytes, nowMicros, within)
 }
 
 function faultOfForm({ from, counts, lines, head }: CommitRun): string | undefined {

@@ -1,4 +1,4 @@
-import type { Clock, EventBatch, NodeId, StreamId } from '../core/index.js'
+import { Room, Turns, type Clock, type EventBatch, type NodeId, type StreamId } from '../core/index.js'
 import { BlockAdopter } from './block-adopter.js'
 import type { BlockHeader } from './block-header.js'
 import { blockSigningBytes } from './block-header.js'
@@ -19,7 +19,6 @@ import { malformed, type ApplyOutcome, type ForkOutcome, type HeadOutcome } from
 import { ReplicaSource, type ReplicaPiece } from './replica-source.js'
 import type { Contradiction, ReplicaJob } from './replica-writer.js'
 import type { Retention } from './retention.js'
-import { Room } from './room.js'
 import type { Sealer } from './sealer.js'
 import { faultOfHead, type SignedHead } from './signed-head.js'
 import type { StoreLogger } from './store-options.js'
@@ -27,7 +26,6 @@ import { encodeStoredHead } from './stored-head.js'
 import type { StreamNames } from './stream-names.js'
 import { StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
-import { Turns } from './turns.js'
 import type { Upkeep } from './upkeep.js'
 
 /** How a stream stands here, own or not. */

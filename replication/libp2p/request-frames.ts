@@ -7,6 +7,9 @@ const PIECE_BYTES = 128 * 1024
 
 const KINDS = { message: 0, end: 1, busy: 2, failed: 3, request: 4 } as const
 
+/** Frames beyond this are waited for by {@link FrameReader.next}'s caller, bytes. */
+const LARGE_BYTES = 1024 * 1024
+
 /** What a frame is: a message of an answer, its end, the two ways in which it fails, or a request. */
 export type FrameKind = keyof typeof KINDS
 
@@ -49,8 +52,15 @@ export class FrameReader {
     this.#source = source[Symbol.asyncIterator]()
   }
 
-  /** @returns `undefined` at the end of the stream */
-  async next(maxBytes: number, waiting: <T>(read: Promise<T>) => Promise<T>): Promise<Frame | undefined> {
+  /**
+   * @param beforeLarge waited for before a large frame is read
+   * @returns `undefined` at the end of the stream
+   */
+  async next(
+    maxBytes: number,
+    waiting: <T>(read: Promise<T>) => Promise<T>,
+    beforeLarge?: () => Promise<void>,
+  ): Promise<Frame | undefined> {
     if (!(await this.#fill(HEADER_LENGTH, waiting))) return undefined
     const header = Buffer.from(this.#buffer.subarray(0, HEADER_LENGTH))
     this.#buffer.consume(HEADER_LENGTH)
@@ -58,10 +68,27 @@ export class FrameReader {
     const kind = NAMES.get(header.readUInt8(4))
     if (kind === undefined) throw new FrameError('it sent what is no frame')
     if (length > maxBytes) throw new FrameError(`it sent a frame of ${String(length)} bytes`)
+    if (length > LARGE_BYTES) {
+      await beforeLarge?.()
+      return { kind, content: await this.#large(length, waiting) }
+    }
     if (!(await this.#fill(length, waiting))) throw new CutOffError('it ended in the middle of a frame')
     const content = this.#buffer.subarray(0, length)
     this.#buffer.consume(length)
     return { kind, content }
+  }
+
+  /** Put together as it comes, so that its pieces are soon forgotten. Memory that nothing was written to takes no room. */
+  async #large(length: number, waiting: <T>(read: Promise<T>) => Promise<T>): Promise<Uint8Array> {
+    const content = Buffer.allocUnsafeSlow(length)
+    for (let at = 0; at < length;) {
+      if (!(await this.#fill(1, waiting))) throw new CutOffError('it ended in the middle of a frame')
+      const piece = this.#buffer.subarray(0, Math.min(this.#buffer.length, length - at))
+      content.set(piece, at)
+      at += piece.length
+      this.#buffer.consume(piece.length)
+    }
+    return content
   }
 
   async #fill(length: number, waiting: <T>(read: Promise<T>) => Promise<T>): Promise<boolean> {

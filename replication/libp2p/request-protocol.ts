@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import type { Connection, IncomingStreamData, Stream } from '@libp2p/interface'
-import { AbortedError, MillraceError, type NodeId } from '../../core/index.js'
+import { AbortedError, MillraceError, Turns, type NodeId, type Turn } from '../../core/index.js'
 import type { MutableCounters } from '../counters.js'
 import { PeerBusyError, PeerFailedError, SwarmClosedError } from '../transport-errors.js'
 import { MAX_REQUESTS, MAX_REQUESTS_PER_PEER, type RequestHandler } from '../transport.js'
@@ -36,6 +36,8 @@ export class RequestProtocol {
   /** Requests that are being answered, by peer. */
   readonly #answering = new Map<NodeId, number>()
   #total = 0
+  /** Large messages of one peer are read one after the other, whatever it was asked. */
+  readonly #reading = new Turns()
   handler: RequestHandler | undefined
 
   constructor(options: RequestProtocolOptions) {
@@ -79,6 +81,11 @@ export class RequestProtocol {
     signal.addEventListener('abort', onAbort)
     this.#closing.signal.addEventListener('abort', onClose)
     let complete = false
+    let turn: Turn | undefined
+    const beforeLarge = (): Promise<void> => {
+      turn = this.#reading.take(peer)
+      return guard.unlessEnded(turn.before)
+    }
     try {
       if (signal.aborted) onAbort()
       const sent = stream.sink(keepOpen(encodeFrame('request', request), guard.signal))
@@ -87,7 +94,8 @@ export class RequestProtocol {
       })
       const reader = new FrameReader(stream.source)
       for (;;) {
-        const frame = await reader.next(this.#options.maxAnswerBytes, guard.waiting)
+        const frame = await reader.next(this.#options.maxAnswerBytes, guard.waiting, beforeLarge)
+        turn?.end()
         if (frame?.kind !== 'message') {
           complete = frame !== undefined
           endOfAnswer(peer, frame)
@@ -101,6 +109,7 @@ export class RequestProtocol {
       if (cause instanceof MillraceError) throw cause
       throw new PeerFailedError(peer, whatHappened(cause), cause)
     } finally {
+      turn?.end()
       signal.removeEventListener('abort', onAbort)
       this.#closing.signal.removeEventListener('abort', onClose)
       guard.finish(complete)
@@ -220,6 +229,18 @@ class StreamGuard {
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** @throws why the stream ended, when it ends before the work does */
+  async unlessEnded(work: Promise<void>): Promise<void> {
+    const { signal } = this
+    const ended = new Promise<void>((resolve) => {
+      signal.addEventListener('abort', () => {
+        resolve()
+      })
+    })
+    if (!signal.aborted) await Promise.race([work, ended])
+    signal.throwIfAborted()
   }
 
   /** Passes pieces on and ends the stream when the other side does not take them. */

@@ -1,4 +1,4 @@
-import type { NodeId, StreamId } from '../../core/index.js'
+import { Turns, type NodeId, type StreamId } from '../../core/index.js'
 import { encodeHead, type ReplicaStatus } from '../../storage/index.js'
 import { PeerBusyError } from '../transport-errors.js'
 import type { Transport } from '../transport.js'
@@ -27,14 +27,17 @@ const MALFORMED_POINTS = 20
  * Streams that are gone through for one peer to compare: burst, per second. A comparison is due every few seconds, so an
  * honest peer needs a tenth of it.
  */
-const SCANS = [400_000, 40_000] as const
+const SCANS = [120_000, 40_000] as const
 /** What a comparison costs beside its streams. */
 const SCAN_BASE = 2000
 /** Requests for events of one peer that are answered at once: burst, per second. More of them wait. */
 const FETCHES = [20_000, 2_000] as const
 const WAIT_MS = 100
-/** Bytes that a peer may get again over one connection: burst, per second. */
+/** A piece beyond this is a single event. Until the peer has taken it nothing else is made of events that it has asked for. */
+const LARGE_PIECE_BYTES = 2.5 * 1024 * 1024
+/** Bytes that a peer may get again over one connection: burst, per second; and what a piece counts at least. */
 const REPEATS = [16 * 1024 * 1024, 4 * 1024 * 1024] as const
+const MIN_REPEAT_BYTES = 16 * 1024
 /** Streams of which it is remembered how far a peer got them. */
 const MAX_SERVED = 10_000
 /** Blame for a request beyond what is reasonable; it is not answered. */
@@ -60,6 +63,8 @@ export class Answerer {
   readonly #repeats: PeerBudgets
   /** How far each peer got each stream. */
   readonly #served = new Map<NodeId, Map<StreamId, number>>()
+  /** What one peer asks for is made one after the other. */
+  readonly #turns = new Turns()
 
   constructor({ local, transport, digester, forks, time }: AnswererOptions) {
     this.#local = local
@@ -84,9 +89,19 @@ export class Answerer {
       return
     }
     await this.#admit(peer, request)
-    for await (const answer of this.#answers(peer, request)) {
-      if (signal.aborted) return
-      yield encodeAnswer(answer)
+    const answers = this.#answers(peer, request)[Symbol.asyncIterator]()
+    for (;;) {
+      const turn = this.#turns.take(`${peer} ${request.kind}`)
+      try {
+        await turn.before
+        if (signal.aborted) return
+        const bytes = await nextOf(answers)
+        if (bytes === undefined) return
+        if (bytes.length <= LARGE_PIECE_BYTES) turn.end()
+        yield bytes
+      } finally {
+        turn.end()
+      }
     }
   }
 
@@ -183,7 +198,7 @@ export class Answerer {
       if (served.size > MAX_SERVED && oldest !== undefined) served.delete(oldest)
       return true
     }
-    if (this.#repeats.take(peer, bytes)) return true
+    if (this.#repeats.take(peer, Math.max(bytes, MIN_REPEAT_BYTES))) return true
     this.#transport.blame(peer, GREED_POINTS, 'it fetches the same events again and again')
     return false
   }
@@ -193,6 +208,12 @@ export class Answerer {
     const seals = await this.#local.readSeals(stream, from, Math.min(limit, MAX_SEALS))
     if (seals.length > 0) yield { kind: 'seals', seals }
   }
+}
+
+/** The next message of an answer, encoded: what it was made of is not held while the peer takes it. */
+async function nextOf(answers: AsyncIterator<SyncAnswer>): Promise<Uint8Array | undefined> {
+  const next = await answers.next()
+  return next.done === true ? undefined : encodeAnswer(next.value)
 }
 
 function textOf(mark: Uint8Array): string {

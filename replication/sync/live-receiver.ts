@@ -13,6 +13,7 @@ import type { Transport, Verdict } from '../transport.js'
 import { decodeLive } from '../wire.js'
 import type { ForkNews } from './fork-news.js'
 import type { HeadIntake } from './head-intake.js'
+import { HeadPace } from './head-pace.js'
 import type { LocalStreams } from './local-streams.js'
 import { PeerBudgets } from './peer-budgets.js'
 import { ReorderBuffer } from './reorder-buffer.js'
@@ -44,6 +45,9 @@ const IDLE_TALK_BYTES = 4096
 const HEAD_AMOUNTS = { unchecked: 0.1, news: 5, known: 5 } as const
 /** What a fork counts that is known: two signatures were checked. */
 const FORK_AMOUNT = 30
+/** What one counts that tells of ever more events of which none have come, and how many of these are passed on together. */
+const EMPTY_HEAD_AMOUNT = 50
+const MAX_EMPTY_HEADS = 8
 /** What the same commits count when they come from the same neighbour in other bytes, as nobody honest does. */
 const REWRITTEN_AMOUNT = 100
 
@@ -72,10 +76,12 @@ export class LiveReceiver {
   readonly #applying = new Set<Promise<void>>()
   readonly #idleTalk: PeerBudgets
   readonly #repeats = new RepeatWatch()
+  readonly #pace: HeadPace
 
   constructor(options: LiveReceiverOptions) {
     this.#options = options
     this.#idleTalk = new PeerBudgets(options.time, IDLE_TALK)
+    this.#pace = new HeadPace(options.time)
   }
 
   async receive(message: Uint8Array, from: NodeId): Promise<Verdict> {
@@ -117,7 +123,7 @@ export class LiveReceiver {
     }
     if (local.isOurs(head.stream) && status?.own !== false) return this.#headOnly(head, bytes, from)
     if (!local.admits(head.stream, head.name)) return 'ignore'
-    const run = await local.verifyRun(bytes)
+    const run = await local.verifyRun(bytes, from)
     if (typeof run === 'string') {
       this.#options.transport.blame(from, FORGED_POINTS, `it sends commits that are not valid: ${run}`)
       return this.#reject()
@@ -137,7 +143,11 @@ export class LiveReceiver {
       this.#idle(from, isRewritten ? REWRITTEN_AMOUNT : 1 + bytes.length / IDLE_TALK_BYTES)
       return verdict
     }
-    return typeof (await this.#options.local.verifyRun(bytes)) === 'string' ? this.#reject() : 'accept'
+    return typeof (await this.#options.local.verifyRun(bytes, from)) === 'string' ? this.#reject() : 'accept'
+  }
+
+  #heldOf(stream: StreamId): number {
+    return this.#options.local.status(stream)?.nextOffset ?? 0
   }
 
   /** A broadcast was of no use. */
@@ -147,8 +157,8 @@ export class LiveReceiver {
 
   /** Whether the stream has been farther than that for so long that no honest neighbour still passes it on. */
   #repeated(stream: StreamId, nextOffset: number, from: NodeId): boolean {
-    const { local, replays } = this.#options
-    if ((local.status(stream)?.nextOffset ?? 0) <= nextOffset || !replays.isOld(stream, nextOffset + 1)) return false
+    const { replays } = this.#options
+    if (this.#heldOf(stream) <= nextOffset || !replays.isOld(stream, nextOffset + 1)) return false
     this.#options.transport.blame(from, REPLAY_POINTS, 'it repeats what has been known for long')
     return true
   }
@@ -208,6 +218,7 @@ export class LiveReceiver {
   /** What is passed on has all been checked: whoever gets it blames us for what is wrong with it. */
   async #heads(heads: readonly (SignedHead | undefined)[], from: NodeId): Promise<Verdict> {
     let news = false
+    let empty = 0
     const unchecked: SignedHead[] = []
     const streams = new Set<StreamId>()
     for (const head of heads) {
@@ -220,9 +231,11 @@ export class LiveReceiver {
       if (outcome === 'malformed') return this.#reject()
       if (outcome === 'unchecked') unchecked.push(head)
       if (outcome === 'news') news = true
-      this.#idle(from, HEAD_AMOUNTS[outcome])
+      const isEmpty = outcome === 'news' && this.#pace.isTooMuch(head.stream, this.#heldOf(head.stream))
+      if (isEmpty) empty++
+      this.#idle(from, isEmpty ? EMPTY_HEAD_AMOUNT : HEAD_AMOUNTS[outcome])
     }
-    if (!news) return 'ignore'
+    if (!news || empty > MAX_EMPTY_HEADS) return 'ignore'
     return unchecked.every((head) => this.#options.local.isAuthentic(head)) ? 'accept' : this.#reject()
   }
 

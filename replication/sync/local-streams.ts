@@ -1,4 +1,4 @@
-import { parseStreamId, type NodeId, type StreamId } from '../../core/index.js'
+import { parseStreamId, Room, type NodeId, type StreamId } from '../../core/index.js'
 import {
   encodeRun,
   faultOfHead,
@@ -18,8 +18,12 @@ import {
   type SignedHead,
   type SignedStatement,
 } from '../../storage/index.js'
+import { PeerUnreachableError } from '../transport-errors.js'
 import type { ReplicationPolicy } from './policy.js'
 import type { SwarmTime } from './swarm-time.js'
+
+/** Lines of large runs that are checked at a time, bytes: a few of them deflated fill the memory of any device. */
+const MAX_CHECKING_BYTES = 16 * 1024 * 1024
 
 export interface LocalStreamsOptions {
   readonly nodeId: NodeId
@@ -45,6 +49,7 @@ export class LocalStreams {
   /** Of which there is more, or more known, than when {@link takeChanged} was called last. */
   #changed = new Set<StreamId>()
   #refused = 0
+  readonly #checking = new Room(MAX_CHECKING_BYTES)
 
   constructor(options: LocalStreamsOptions) {
     this.nodeId = options.nodeId
@@ -180,14 +185,26 @@ export class LocalStreams {
     return this.#hold(encodeRun(run))
   }
 
-  /** @returns why it is not to be believed, in words, when it is not */
-  verifyRun(bytes: Uint8Array): Promise<VerifiedRun | string> {
-    return this.#hold(this.#verifyRun(bytes))
+  /**
+   * @returns why it is not to be believed, in words, when it is not
+   * @throws PeerUnreachableError when it has to wait, and who sent it is gone meanwhile
+   */
+  verifyRun(bytes: Uint8Array, from: NodeId): Promise<VerifiedRun | string> {
+    return this.#hold(this.#verifyRun(bytes, from))
   }
 
-  async #verifyRun(bytes: Uint8Array): Promise<VerifiedRun | string> {
-    const { topic, time } = this.#options
-    const verified = await receiveRun(topic, bytes, time.nowMicros())
+  async #verifyRun(bytes: Uint8Array, from: NodeId): Promise<VerifiedRun | string> {
+    const { topic, time, isConnected } = this.#options
+    const within = async <T>(lineBytes: number, work: () => Promise<T>): Promise<T> => {
+      await this.#checking.take(lineBytes)
+      try {
+        if (!isConnected(from)) throw new PeerUnreachableError(from)
+        return await work()
+      } finally {
+        this.#checking.give(lineBytes)
+      }
+    }
+    const verified = await receiveRun(topic, bytes, time.nowMicros(), within)
     return verified instanceof VerifiedRun ? verified : verified.reason
   }
 

@@ -99,7 +99,7 @@ export class OrderedPieces {
         ? { ...place, source, content: piece.bytes, heldBytes: piece.bytes.length }
         : 'it is another block than was asked for'
     }
-    const run = await this.#local.verifyRun(piece.run)
+    const run = await this.#local.verifyRun(piece.run, source)
     if (typeof run === 'string') return run
     if (run.stream !== this.#stream) return 'they are commits of another stream than was asked for'
     const { from: firstOffset, lineBytes: heldBytes, head } = run

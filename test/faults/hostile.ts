@@ -1,9 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { createNetworkKey } from '../../replication/index.js'
 import type { ApiClient } from '../support/api-client.js'
+import { testLevel } from '../support/level.js'
 import { NodeProcess } from '../support/node-process.js'
 import { HOSTILE_ACTS, type HostileAct } from '../swarm/hostile-acts.js'
-import { HostilePeer, type Target } from '../swarm/hostile-peer.js'
+import type { Target } from '../swarm/hostile-peer.js'
+import { HostileProcess } from '../swarm/hostile-process.js'
 import { withClient } from './full-disk.js'
 import { delay } from './kill.js'
 import { check, runTrials, withDirectory, type PartResult, type Tally, type Trials } from './part.js'
@@ -13,14 +16,27 @@ export const name = 'hostile'
 export const nightlyCount = HOSTILE_ACTS.length
 
 const TOPIC = 'default-topic'
-/** How much more memory of a node should be in use than before at most, and what is taken for a fault, bytes. */
-const GOOD_GROWTH_BYTES = 64 * 2 ** 20
-const MAX_GROWTH_BYTES = 128 * 2 ** 20
-const CUT_MS = 5_000
-/** On a machine that does much else at the same time, ms. */
-const MAX_CUT_MS = 60_000
+/** How much more memory of a node may be in use than before all acts on it, bytes. */
+const MAX_GROWTH_BYTES = 64 * 2 ** 20
+/** The same for acts that move single messages of 16 MiB: more is a fault, less is wanted, bytes. */
+const MAX_LARGE_GROWTH_BYTES = 160 * 2 ** 20
+/** How long an offender may go on; in CI, where other tests run beside, as long as is waited for it, ms. */
+const MAX_CUT_MS = 5_000
+const PATIENCE_MS = 30_000
+/** How much of honest traffic must go on; in CI, where other tests run beside, it is only told. */
+const MIN_RATE = 0.8
+/** How often an act is looked at whose figures are no good: a machine that does other things too has other figures. */
+const ATTEMPTS = 3
+/** Acts on one swarm, one after the other: what each of them leaves behind counts for those after it. */
+const ACTS_PER_SWARM = 4
 /** How long honest traffic is looked at, at least, ms. */
-const LOOK_MS = 5_000
+const LOOK_MS = 3_000
+/** How long before anybody is hostile, ms. */
+const HONEST_MS = 4_000
+/** What honest members do before: a large event if one is needed, then requests of so many events. */
+const LARGE_EVENT_BYTES = 8 * 1024 * 1024
+const WORK_REQUESTS = 100
+const WORK_EVENTS = 250
 /** Honest traffic: batches of so many events at this interval, ms. */
 const BATCH = 10
 const PAUSE_MS = 40
@@ -38,14 +54,46 @@ export function unavailable(): string | undefined {
  * does costs little memory and no honest traffic, nobody else is blamed, and nothing false gets about.
  */
 export function run(trials: Trials): Promise<PartResult> {
-  return runTrials(trials, (number, tally) => {
-    const act = HOSTILE_ACTS[number % HOSTILE_ACTS.length]
-    check(act !== undefined, () => 'there are no acts')
-    return withDirectory(name, async (work) => {
-      await using swarm = await HonestSwarm.open(work)
-      await prove(swarm, act, tally)
+  return withDirectory(name, async (work) => {
+    await using series = new Series(work)
+    return await runTrials(trials, async (number, tally) => {
+      const at = number % HOSTILE_ACTS.length
+      const act = HOSTILE_ACTS[at]
+      check(act !== undefined, () => 'there are no acts')
+      await series.during(act.isLarge === true, (swarm) => prove(swarm, at, act, tally))
     })
   })
+}
+
+/** Several acts in a row meet the same swarm, as long as they do no harm. */
+class Series implements AsyncDisposable {
+  readonly #work: string
+  #swarm: HonestSwarm | undefined
+  #swarms = 0
+  #acts = 0
+
+  constructor(work: string) {
+    this.#work = work
+  }
+
+  /** @param large whether one of the honest events is to be a large one */
+  async during(large: boolean, act: (swarm: HonestSwarm) => Promise<void>): Promise<void> {
+    if (this.#swarm?.large !== large) await this[Symbol.asyncDispose]()
+    const swarm = (this.#swarm ??= await HonestSwarm.open(join(this.#work, String(this.#swarms++)), large))
+    try {
+      await act(swarm)
+      if (++this.#acts % ACTS_PER_SWARM === 0) await this[Symbol.asyncDispose]()
+    } catch (error) {
+      await this[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#acts = 0
+    await this.#swarm?.[Symbol.asyncDispose]()
+    this.#swarm = undefined
+  }
 }
 
 interface PeersAnswer {
@@ -56,18 +104,38 @@ interface PeersAnswer {
 
 /** The victim, who publishes, and a third one: each connected to both others. */
 class HonestSwarm implements AsyncDisposable {
+  /** Whether the first event is a large one. */
+  readonly large: boolean
   readonly key = createNetworkKey()
   readonly nodes: NodeProcess[] = []
   readonly ids: string[] = []
+  readonly traffic = new Traffic(this)
+  /** Events a second that arrive at the victim, and its size, while everybody is honest. */
+  honestRate = 0
+  residentBytes = 0
 
-  static async open(work: string): Promise<HonestSwarm> {
-    const swarm = new HonestSwarm()
+  private constructor(large: boolean) {
+    this.large = large
+  }
+
+  static async open(work: string, large: boolean): Promise<HonestSwarm> {
+    const swarm = new HonestSwarm(large)
     for (const at of [0, 1, 2]) await swarm.#start(work, at)
     await swarm.#until('all are connected', 30_000, async () => {
       const reports = await Promise.all(swarm.nodes.map((node) => peersOf(node)))
       return reports.every(({ peers }) => peers.filter(({ state }) => state === 'connected').length === 2)
     })
+    await swarm.#work()
+    await swarm.look()
     return swarm
+  }
+
+  /** What honest traffic is and costs while nobody is hostile. */
+  async look(): Promise<void> {
+    const { arrived, residentBytes } = await this.traffic.during(() => delay(HONEST_MS))
+    this.honestRate = arrived
+    // What it takes once somebody has been hostile is no measure of anything.
+    if (this.residentBytes === 0) this.residentBytes = residentBytes
   }
 
   get victim(): NodeProcess {
@@ -84,7 +152,8 @@ class HonestSwarm implements AsyncDisposable {
   }
 
   /** Until all nodes have the same events of honest ones. */
-  async settle(published: number): Promise<void> {
+  async settle(): Promise<void> {
+    const { published } = this.traffic
     const stream = `${this.ids[1] ?? ''}-0`
     await this.#until(`all ${String(published)} events are everywhere`, SETTLE_MS, async () => {
       const offsets = await Promise.all(this.nodes.map((node) => withClient(node, (client) => client.offsets())))
@@ -94,6 +163,17 @@ class HonestSwarm implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.kill()))
+  }
+
+  /**
+   * Some work as honest members make it. Before it a node has not used the room yet that it leaves for garbage whatever
+   * it does (40 MiB), and would be found to grow by it during any act.
+   */
+  async #work(): Promise<void> {
+    if (this.large) await this.traffic.large()
+    await this.traffic.burst(WORK_REQUESTS, WORK_EVENTS)
+    await this.settle()
+    for (const node of this.nodes) await withClient(node, (client) => honestEvents(client, this))
   }
 
   #node(at: number): NodeProcess {
@@ -137,35 +217,51 @@ async function peersOf(node: NodeProcess): Promise<PeersAnswer> {
   return JSON.parse(reply.body.toString()) as PeersAnswer
 }
 
-async function prove(swarm: HonestSwarm, act: HostileAct, tally: Tally): Promise<void> {
-  const traffic = new Traffic(swarm)
-  const before = await traffic.during(() => delay(LOOK_MS))
-  const residentBefore = swarm.victim.residentBytes()
-  const linesBefore = swarm.victim.output.length
-  let cutMs = NaN
-  const peer = await HostilePeer.connect(await swarm.target())
-  try {
-    const meanwhile = await traffic.during(async () => {
-      const whole = delay(LOOK_MS)
-      cutMs = await perform(swarm, act, peer)
-      await whole
-    })
-    const rate = meanwhile.arrived / before.arrived
-    const growth = Math.max(meanwhile.residentBytes, swarm.victim.residentBytes()) - residentBefore
+async function prove(swarm: HonestSwarm, at: number, act: HostileAct, tally: Tally): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const linesBefore = swarm.victim.output.length
+    const { cutMs, rate, growth } = await measure(swarm, at, act)
     tally.note(`${act.name}: ${describe(cutMs, growth, rate)}`)
-    check(growth < MAX_GROWTH_BYTES, () => `${act.name}: memory grew by ${megabytes(growth)}`)
-    await swarm.settle(traffic.published)
+    const isLarge = act.isLarge === true
+    check(
+      growth < (isLarge ? MAX_LARGE_GROWTH_BYTES : MAX_GROWTH_BYTES),
+      () => `${act.name}: memory grew by ${megabytes(growth)}`,
+    )
+    await swarm.settle()
     await judge(swarm, act, swarm.victim.output.slice(linesBefore))
-  } finally {
-    await peer.close()
+    // A machine that does something else meanwhile does so once or twice.
+    const isGood = testLevel() === 'nightly' ? rate >= MIN_RATE && !(cutMs > MAX_CUT_MS) : cutMs !== Infinity
+    if (isLarge || isGood) return
+    check(attempt < ATTEMPTS, () => `${act.name}: ${describe(cutMs, growth, rate)}`)
+    await swarm.look()
   }
 }
 
-/** @returns how long it took to be cut, ms */
-async function perform(swarm: HonestSwarm, act: HostileAct, peer: HostilePeer): Promise<number> {
+interface Cost {
+  /** Until it was cut, `NaN` when it was not to be. */
+  readonly cutMs: number
+  /** Of honest traffic, as a part of what it was without anybody hostile. */
+  readonly rate: number
+  /** Memory since there was nobody hostile yet, bytes. */
+  readonly growth: number
+}
+
+async function measure(swarm: HonestSwarm, at: number, act: HostileAct): Promise<Cost> {
+  const setup = { target: await swarm.target(), act: at, honest: swarm.ids[1] ?? '' }
+  await using peer = await HostileProcess.start(setup)
+  let cutMs = NaN
+  const { arrived, residentBytes } = await swarm.traffic.during(async () => {
+    const whole = delay(LOOK_MS)
+    cutMs = await perform(swarm, act, peer)
+    await whole
+  })
+  return { cutMs, rate: arrived / swarm.honestRate, growth: residentBytes - swarm.residentBytes }
+}
+
+/** @returns how long it took to be cut, ms; `NaN` when it was not to be, `Infinity` when it was not cut in time */
+async function perform(swarm: HonestSwarm, act: HostileAct, peer: HostileProcess): Promise<number> {
   const began = performance.now()
-  let offender: string | undefined = peer.nodeId
-  const acting = act.run(peer, swarm.ids[1] ?? '').then((other) => (offender = other ?? peer.nodeId))
+  const acting = peer.act()
   // It is waited for below; when something else goes wrong before, that is told.
   acting.catch(() => undefined)
   if (!act.cuts) {
@@ -174,10 +270,10 @@ async function perform(swarm: HonestSwarm, act: HostileAct, peer: HostilePeer): 
   }
   const isCut = async (): Promise<boolean> => {
     const { alarms } = await peersOf(swarm.victim)
-    return alarms.some(({ kind, peer: who }) => kind === 'misbehaved' && who === offender)
+    return alarms.some(({ kind, peer: who }) => kind === 'misbehaved' && who === peer.nodeId)
   }
   while (!(await isCut())) {
-    check(performance.now() - began < MAX_CUT_MS, () => `${act.name}: nobody was cut off`)
+    if (performance.now() - began > PATIENCE_MS) return Infinity
     await delay(50)
   }
   const tookMs = performance.now() - began
@@ -228,6 +324,27 @@ class Traffic {
     this.#swarm = swarm
   }
 
+  async #publish(client: ApiClient, events: number): Promise<void> {
+    await client.publish(
+      Array.from({ length: events }, () => ({ tags: ['honest'], payload: `{"n":${String(this.published++)}}` })),
+    )
+  }
+
+  /** One event of the size that takes most memory: it does not shrink. */
+  large(): Promise<void> {
+    return withClient(this.#swarm.publisher, async (client) => {
+      const payload = JSON.stringify(randomBytes(LARGE_EVENT_BYTES).toString('base64'))
+      await client.publish([{ tags: ['honest'], payload }])
+      this.published++
+    })
+  }
+
+  burst(requests: number, events: number): Promise<void> {
+    return withClient(this.#swarm.publisher, async (client) => {
+      for (let request = 0; request < requests; request++) await this.#publish(client, events)
+    })
+  }
+
   /** @returns events a second that arrived at the victim meanwhile, and its greatest size */
   async during(work: () => Promise<unknown>): Promise<{ readonly arrived: number; readonly residentBytes: number }> {
     const { publisher, victim, ids } = this.#swarm
@@ -240,9 +357,7 @@ class Traffic {
         const from = (await reader.offsets())[stream] ?? -1
         const publishing = (async () => {
           for (let round = 0; !over; round++) {
-            await client.publish(
-              Array.from({ length: BATCH }, () => ({ tags: ['honest'], payload: `{"n":${String(this.published++)}}` })),
-            )
+            await this.#publish(client, BATCH)
             residentBytes = Math.max(residentBytes, victim.residentBytes())
             await delay(Math.max(0, began + (round + 1) * PAUSE_MS - performance.now()))
           }
@@ -261,11 +376,8 @@ class Traffic {
 }
 
 function describe(cutMs: number, growth: number, rate: number): string {
-  const cut = Number.isNaN(cutMs)
-    ? 'harmless'
-    : `cut after ${(cutMs / 1000).toFixed(1)} s${cutMs > CUT_MS ? ' (late)' : ''}`
-  const much = growth > GOOD_GROWTH_BYTES ? ' (too much)' : ''
-  return `${cut}, ${megabytes(growth)} more${much}, ${(100 * rate).toFixed(0)} % of the honest rate`
+  const cut = Number.isNaN(cutMs) ? 'harmless' : `cut after ${(cutMs / 1000).toFixed(1)} s`
+  return `${cut}, ${megabytes(growth)} more, ${(100 * rate).toFixed(0)} % of the honest rate`
 }
 
 function megabytes(bytes: number): string {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { NodeId } from '../../core/index.js'
-import { DIGEST_BYTES, encodeAnswer, encodeRequest } from '../../replication/index.js'
+import { DIGEST_BYTES, encodeAnswer, encodeRequest, type SyncRequest } from '../../replication/index.js'
 import { decodeRun, encodeHead, encodeRun, type SignedHead } from '../../storage/index.js'
 import { Forger } from '../support/forgery.js'
 import { delay } from '../faults/kill.js'
@@ -11,6 +11,11 @@ import type { HostilePeer } from './hostile-peer.js'
 /** Something that nobody honest does. */
 export interface HostileAct {
   readonly name: string
+  /**
+   * Whether it moves single messages of many mebibytes. What V8 leaves lying around of these before it collects is as much
+   * as all else may take.
+   */
+  readonly isLarge?: boolean
   /** Whether it proves that the peer is at fault; else it only must do no harm. */
   readonly cuts: boolean
   /** @param honest who publishes all the time. @returns who did it, when it was not the peer itself */
@@ -18,7 +23,11 @@ export interface HostileAct {
 }
 
 /** How long a flood lasts at most, ms. */
-const FLOOD_MS = 60_000
+const FLOOD_MS = 20_000
+/** Lines of the largest runs, and answers, that are sent, bytes. */
+const LARGE_BYTES = 16 * 1024 * 1024
+/** Second byte of a request for events. */
+const FETCH = 3
 
 /** Says things until the victim has had enough. */
 async function flood(peer: HostilePeer, times: number, say: (at: number) => Promise<unknown>): Promise<undefined> {
@@ -127,7 +136,7 @@ const broadcasts: readonly HostileAct[] = [
   ),
   act('lines that swell', true, (peer) =>
     flood(peer, 30, async (at) => {
-      const lines = Buffer.alloc(16 * 1024 * 1024, 32)
+      const lines = Buffer.alloc(LARGE_BYTES, 32)
       lines.write(String(at))
       await peer.say({ kind: 'run', run: await encodeRun(await peer.forger.runOf(lines, 1)) })
     }),
@@ -149,15 +158,20 @@ const floods: readonly HostileAct[] = [
   act('nonsense instead of requests', true, (peer) => flood(peer, 50, () => peer.ask(randomBytes(50)))),
   act('answers that nobody reads', false, async (peer, honest) => {
     const { stream, nextOffset } = await peer.headOf(honest)
-    const request = encodeRequest({ kind: 'fetch', stream, from: 0, to: nextOffset })
-    const signal = AbortSignal.timeout(3_000)
-    const ask = () => peer.transport.request(peer.target.nodeId, request, { signal })
-    const open = Array.from({ length: 8 }, () => ask()[Symbol.asyncIterator]())
+    const open = askAndStop(peer, { kind: 'fetch', stream, from: 0, to: nextOffset })
     for (const answer of open) await answer.next().catch(() => undefined)
     await delay(3_000)
     return undefined
   }),
 ]
+
+/** Eight requests at once, which end after a while. */
+function askAndStop(peer: HostilePeer, request: SyncRequest): AsyncIterator<Uint8Array>[] {
+  const bytes = encodeRequest(request)
+  const signal = AbortSignal.timeout(3_000)
+  const ask = () => peer.transport.request(peer.target.nodeId, bytes, { signal })
+  return Array.from({ length: 8 }, () => ask()[Symbol.asyncIterator]())
+}
 
 const lies: readonly HostileAct[] = [
   act('the same answer without end', true, async (peer) => {
@@ -213,7 +227,7 @@ const lies: readonly HostileAct[] = [
 
 /** Says that there are events which only the peer could have. */
 async function announce(peer: HostilePeer, streams = 1): Promise<undefined> {
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < 4 && peer.isConnected; round++) {
     for (let number = 0; number < streams; number++) {
       const changes = { stream: peer.forger.stream(number), nextOffset: 100_000 + round, lamport: 100_000 + round }
       await peer.say({ kind: 'heads', heads: [encodeHead(await peer.forger.head(changes))] })
@@ -286,4 +300,45 @@ async function sayBelow(peer: HostilePeer, frames: readonly Uint8Array[]): Promi
   return raw.nodeId
 }
 
-export const HOSTILE_ACTS: readonly HostileAct[] = [...broadcasts, ...floods, ...lies, ...members, ...below]
+const large: readonly HostileAct[] = [
+  act('a large event that is asked for eight times and not read', false, async (peer, honest) => {
+    const { stream } = await peer.headOf(honest)
+    // The first event is a large one. What comes of it is as much as the windows take.
+    const open = askAndStop(peer, { kind: 'fetch', stream, from: 0, to: 1 })
+    for (const answer of open) answer.next().catch(() => undefined)
+    await delay(3_000)
+    return undefined
+  }),
+  act('large answers of nothing, many at a time', true, async (peer) => {
+    const answer = encodeAnswer({ kind: 'run', run: randomBytes(LARGE_BYTES) })
+    peer.transport.onRequest(async function* (_peer, request) {
+      if (request[1] === FETCH) yield await Promise.resolve(answer)
+    })
+    return announce(peer, 16)
+  }),
+  act('fetched lines that swell, many at a time', true, async (peer) => {
+    const lines = Buffer.alloc(LARGE_BYTES, 32)
+    const answers = new Map<string, Uint8Array>()
+    for (let number = 0; number < 16; number++) {
+      const stream = peer.forger.stream(number)
+      const run = await encodeRun(await peer.forger.runOf(lines, 1, { stream }))
+      answers.set(stream, encodeAnswer({ kind: 'run', run }))
+    }
+    peer.transport.onRequest(async function* (_peer, request) {
+      for (const [stream, answer] of answers) {
+        if (request[1] === FETCH && Buffer.from(request).includes(stream)) yield await Promise.resolve(answer)
+      }
+    })
+    return announce(peer, 16)
+  }),
+]
+
+export const HOSTILE_ACTS: readonly HostileAct[] = [
+  ...broadcasts,
+  ...floods,
+  ...lies,
+  ...members,
+  ...below,
+  // Last, since what they leave behind counts for whoever comes after them.
+  ...large.map((each) => ({ ...each, isLarge: true })),
+]

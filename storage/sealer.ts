@@ -78,31 +78,39 @@ export class Sealer {
     if (encoded.size === 0) return 0
     // Numbers are used up now, whatever comes: they must not be written twice with different content.
     this.#nextArrival = arrival
+    const abandoned = this.#abandoned
+    let sealed: readonly Sealed[]
     try {
-      await this.#write(work, encoded)
+      sealed = await this.#write(work, encoded)
     } catch (error) {
       this.#abandon([...encoded.values()])
       throw error
     }
+    // The index names them now: whatever goes wrong from here on, they stay.
+    this.#settle(sealed, encoded)
+    await this.#options.reclaimer.delete(abandoned)
+    this.#abandoned = this.#abandoned.slice(abandoned.length)
     return encoded.size
   }
 
-  async #write(work: readonly Work[], encoded: ReadonlyMap<TailBlock, EncodedBlock>): Promise<void> {
+  async #write(work: readonly Work[], encoded: ReadonlyMap<TailBlock, EncodedBlock>): Promise<readonly Sealed[]> {
     await this.#writeBlocks([...encoded.values()])
     const sealed = work.map(({ state, blocks }): Sealed => {
       const summaries = blocks.flatMap((block) => encoded.get(block)?.summary ?? [])
       return { state, blocks, summaries, record: state.recordWith(summaries) }
     })
-    const abandoned = this.#abandoned
     await this.#writeIndex(sealed, encoded)
+    return sealed
+  }
+
+  /** Takes over into the streams what was written. */
+  #settle(sealed: readonly Sealed[], encoded: ReadonlyMap<TailBlock, EncodedBlock>): void {
     for (const { state, blocks, record } of sealed) {
       state.sealed(blocks.length, record)
       if (this.onSealed !== undefined) state.syncedOffset = Math.max(state.syncedOffset, record.sealedEnd)
       for (const { storedBytes } of blocks) this.#options.tails.sealed(storedBytes)
     }
-    this.#abandoned = []
     this.onSealed?.(sealsOf(sealed, encoded))
-    await this.#options.reclaimer.delete(abandoned)
   }
 
   /**

@@ -16,9 +16,10 @@ export const name = 'hostile'
 export const nightlyCount = HOSTILE_ACTS.length
 
 const TOPIC = 'default-topic'
-/** How much more memory of a node may be in use than before all acts on it, bytes. */
+/** How much more memory of a node may be in use than before all acts on it; in CI, where other tests run beside, bytes. */
 const MAX_GROWTH_BYTES = 64 * 2 ** 20
-/** The same for acts that move single messages of 16 MiB: more is a fault, less is wanted, bytes. */
+const MAX_CI_GROWTH_BYTES = 128 * 2 ** 20
+/** The same for acts that move single messages of 16 MiB. */
 const MAX_LARGE_GROWTH_BYTES = 160 * 2 ** 20
 /** How long an offender may go on; in CI, where other tests run beside, as long as is waited for it, ms. */
 const MAX_CUT_MS = 5_000
@@ -222,19 +223,21 @@ async function prove(swarm: HonestSwarm, at: number, act: HostileAct, tally: Tal
     const linesBefore = swarm.victim.output.length
     const { cutMs, rate, growth } = await measure(swarm, at, act)
     tally.note(`${act.name}: ${describe(cutMs, growth, rate)}`)
-    const isLarge = act.isLarge === true
-    check(
-      growth < (isLarge ? MAX_LARGE_GROWTH_BYTES : MAX_GROWTH_BYTES),
-      () => `${act.name}: memory grew by ${megabytes(growth)}`,
-    )
+    check(growth < maxGrowthOf(act), () => `${act.name}: memory grew by ${megabytes(growth)}`)
     await swarm.settle()
     await judge(swarm, act, swarm.victim.output.slice(linesBefore))
     // A machine that does something else meanwhile does so once or twice.
-    const isGood = testLevel() === 'nightly' ? rate >= MIN_RATE && !(cutMs > MAX_CUT_MS) : cutMs !== Infinity
-    if (isLarge || isGood) return
+    // What single messages of 16 MiB cost others for a moment is only told.
+    const isStrict = testLevel() === 'nightly' && act.isLarge !== true
+    if (isStrict ? rate >= MIN_RATE && !(cutMs > MAX_CUT_MS) : cutMs !== Infinity) return
     check(attempt < ATTEMPTS, () => `${act.name}: ${describe(cutMs, growth, rate)}`)
     await swarm.look()
   }
+}
+
+function maxGrowthOf({ isLarge }: HostileAct): number {
+  if (isLarge === true) return MAX_LARGE_GROWTH_BYTES
+  return testLevel() === 'nightly' ? MAX_GROWTH_BYTES : MAX_CI_GROWTH_BYTES
 }
 
 interface Cost {

@@ -41,6 +41,8 @@ type Tip = Pick<HeadStatement, 'nextOffset' | 'hash' | 'lamport' | 'blockOffset'
 /** Reads streams in the forms that travel, and signs how far own streams got. */
 export class ReplicaSource {
   readonly #options: ReplicaSourceOptions
+  /** First offsets as the newest heads of own streams say. */
+  readonly #begins = new Map<StreamId, number>()
 
   constructor(options: ReplicaSourceOptions) {
     this.#options = options
@@ -54,7 +56,7 @@ export class ReplicaSource {
     const state = this.#options.streams.get(stream)
     if (state === undefined || !this.#maySign(state)) return undefined
     const tip = await this.#newestTip(state)
-    return tip === undefined ? undefined : this.#sign(state, tip)
+    return tip === undefined ? undefined : this.#signNewest(state, tip)
   }
 
   /**
@@ -140,7 +142,13 @@ export class ReplicaSource {
     }
   }
 
-  #sign(state: StreamState, tip: Tip, firstOffset = state.record.firstOffset): SignedHead {
+  #signNewest(state: StreamState, tip: Tip): SignedHead {
+    const { firstOffset } = state.record
+    this.#begins.set(state.stream, firstOffset)
+    return this.#sign(state, tip, firstOffset)
+  }
+
+  #sign(state: StreamState, tip: Tip, firstOffset: number): SignedHead {
     const name = this.#options.names.nameOfStream(state.number) ?? DEFAULT_STREAM
     return this.#signStatement({ stream: state.stream, name, firstOffset, ...tip })
   }
@@ -188,7 +196,10 @@ export class ReplicaSource {
     }
     const last = parts.at(-1)
     if (last === undefined) return undefined
-    return runOf(block, parts, this.#sign(state, tipOf(block, last)))
+    const tip = tipOf(block, last)
+    if (tip.nextOffset === limit) return runOf(block, parts, this.#signNewest(state, tip))
+    // A head that ends before the newest is passed on by nobody, so what it says to be pruned few would hear.
+    return runOf(block, parts, this.#sign(state, tip, this.#begins.get(state.stream) ?? 0))
   }
 }
 

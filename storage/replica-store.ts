@@ -249,8 +249,9 @@ export class ReplicaStore {
     }
     if (state.isStopped) return { kind: 'frozen' }
     if (endOf(run) <= state.nextOffset) {
-      const contradiction = await this.#forks.contradictionOf(state, run.head)
-      if (contradiction !== undefined) return this.#freeze(state, contradiction, this.#forks.statementOf(run.head))
+      // Its head may say of the same events that more is pruned.
+      const outcome = await this.#keepHead(state, run.head)
+      if (outcome.kind === 'fork' || outcome.kind === 'frozen') return outcome
       await this.applySeals(sealOf(run))
       return { kind: 'known' }
     }

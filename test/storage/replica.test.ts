@@ -274,6 +274,27 @@ t.test('a replica begins at what is left of a stream also with a head that is ol
   }
 })
 
+t.test('what a replica learns to be pruned it can tell all others, whatever it learned it from', async (t) => {
+  const [a, b, c] = [await openReplica(t), await openReplica(t), await openReplica(t)]
+  const stream = streamIdOf(a.store.nodeId, 1)
+  for (let at = 0; at < 20; at++) await publish(a.store, [event(at, ['a'], 1)])
+  await settle(a)
+  await pull(a.store, b.store)
+  await pull(b.store, c.store)
+  a.store.setRetention(new Map([['x', { ...KEEP_EVERYTHING, maxEvents: 1 }]]))
+  await until(() => a.store.replicas.status(stream)?.firstOffset === 16)
+  const part = await a.store.replicas.read(stream, 17, 1)
+  t.equal(part?.kind === 'run' && part.run.head.nextOffset, 18, 'not all that there is')
+  t.equal(part?.kind === 'run' && part.run.head.firstOffset, 0, 'which says no more than the newest head did')
+  t.same(part && (await apply(b.store, part)), { kind: 'known' })
+  const all = await a.store.replicas.read(stream, 17, 1000)
+  t.same(all && (await apply(b.store, all)), { kind: 'known' }, 'the events are here, only the head is new')
+  t.equal(b.store.replicas.status(stream)?.head?.firstOffset, 16)
+  await until(() => b.store.replicas.status(stream)?.firstOffset === 16)
+  await pull(b.store, c.store)
+  await sameInTheEnd(t, c, b, 'without the owner')
+})
+
 t.test('a replica that was cut off goes on from what is whole, and the node publishes as before', async (t) => {
   const a = await openReplica(t)
   for (let at = 0; at < 22; at++) await publish(a.store, [event(at)])

@@ -5,6 +5,7 @@ export const EXIT = {
   ok: 0,
   failure: 1,
   usage: 2,
+  damage: 65,
   addressInUse: 69,
   internal: 70,
   dataDirectory: 73,

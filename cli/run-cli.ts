@@ -14,6 +14,7 @@ import { streams } from './commands/streams.js'
 import { swarm } from './commands/swarm.js'
 import { tail } from './commands/tail.js'
 import { topics } from './commands/topics.js'
+import { verify } from './commands/verify.js'
 import { EXIT, exitCodeOf } from './exit-codes.js'
 import { renderHelp, renderOverview } from './help.js'
 import { parseCall } from './parse-call.js'
@@ -33,6 +34,7 @@ const COMMANDS: readonly Command[] = [
   topics,
   identity,
   swarm,
+  verify,
   config,
 ]
 

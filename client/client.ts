@@ -114,6 +114,15 @@ export class Client {
     return (await this.#askJson('DELETE', path, undefined, signal)) as TopicInfo
   }
 
+  /**
+   * Has everything checked that is stored; lines as JSON texts, the last one of type `topic`. For operators, over the Unix
+   * socket.
+   */
+  async *verify(signal?: AbortSignal): AsyncGenerator<string> {
+    const { body } = await this.#ask('POST', '/api/millrace/v1/verify', undefined, signal)
+    yield* splitLines(body)
+  }
+
   /** What a query would do, found out without running it. */
   async explain(query: string, { order, signal }: QueryBounds = {}): Promise<Readonly<Record<string, unknown>>> {
     const body = JSON.stringify({ query, order })

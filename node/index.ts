@@ -1,5 +1,6 @@
 export { Daemon, startDaemon, type DaemonAddresses, type DaemonLogger, type DaemonOptions } from './daemon.js'
 export type { DaemonSettings, RouteSettings } from './daemon-settings.js'
 export type { IdentityReport, TopicReport } from './node-reports.js'
+export type { CheckLine } from '../storage/index.js'
 export { StoppedNode } from './stopped-node.js'
 export { AddressInUseError } from './api/index.js'

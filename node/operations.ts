@@ -12,6 +12,7 @@ export function operationsOf(directory: DataDirectory, store: Store, topic: stri
       logger.warn({ epoch }, 'a new epoch has begun: events go into new streams')
       return identity()
     },
+    verify: (signal) => store.check(signal),
     topics: async () => (await directory.listTopics()).map((usage) => reportTopic(usage, topic)),
     deleteTopic: async (name) => {
       const deleted = await directory.deleteTopic(name)

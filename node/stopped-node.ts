@@ -1,10 +1,12 @@
 import { systemClock } from '../core/index.js'
 import {
+  checkTopic,
   DataDirectory,
   openStore,
   readEpoch,
   renewIdentity,
   TopicInUseError,
+  type CheckLine,
   type RenewedIdentity,
   type StoreLogger,
 } from '../storage/index.js'
@@ -33,6 +35,11 @@ export class StoppedNode implements AsyncDisposable {
 
   async topics(): Promise<readonly TopicReport[]> {
     return (await this.#directory.listTopics()).map((usage) => reportTopic(usage, this.#topic))
+  }
+
+  /** Checks all that is stored, of all topics. */
+  async *verify(signal: AbortSignal): AsyncGenerator<CheckLine> {
+    for (const topic of this.#directory.topics) yield* checkTopic(this.#directory, topic, systemClock, signal)
   }
 
   /** @throws TopicUnknownError, TopicInUseError */

@@ -179,6 +179,14 @@ function encode(key: Buffer, header: BlobHeader, data: Buffer): Buffer {
   return value
 }
 
+/** That a stored blob is the one that was written there. @throws StoreCorruptError */
+export async function verifyBlob(key: Buffer, value: Buffer): Promise<void> {
+  const { header, data } = decode(key, value)
+  const bytes = await inflate(data, { maxOutputLength: MAX_BYTES })
+  if (bytes.length === header.originalSize) return
+  throw new StoreCorruptError(`the stored blob ${key.toString('latin1', 1).replace('\0', '/')} has another length`)
+}
+
 /** @throws StoreCorruptError */
 function decode(key: Buffer, value: Buffer): { readonly header: BlobHeader; readonly data: Buffer } {
   if (value.length < PREFIX_BYTES || value.readUInt32LE(0) !== crc32(value.subarray(4), crc32(key))) {

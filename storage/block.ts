@@ -123,18 +123,24 @@ export async function encodeBlock(request: BlockRequest): Promise<EncodedBlock> 
     return { part, key, value: sealValue(key, value) }
   })
   const storedBytes = values.reduce((sum, { length }) => sum + length, 0)
-  const summary: BlockSummary = {
+  const summary = summarise(identity, lines, { arrival, storedBytes, parts: entries.length })
+  return { signature, entries, summary, summaryValue: encodeSummary(summary), storedBytes }
+}
+
+function summarise(
+  identity: BlockIdentity,
+  lines: Lines,
+  stored: Pick<BlockSummary, 'arrival' | 'storedBytes' | 'parts'>,
+): BlockSummary {
+  return {
     ...eventsOf(identity),
-    payloadBytes: payload,
-    storedBytes,
+    ...stored,
+    payloadBytes: payloadBytes(lines),
     tags: filterOf(distinctTags(lines.tags), BLOCK_LIMITS),
     apps: filterOf(new Set(lines.appIds), BLOCK_LIMITS),
-    arrival,
-    parts: entries.length,
     previousHash: identity.previousHash,
     hash: identity.hash,
   }
-  return { signature, entries, summary, summaryValue: encodeSummary(summary), storedBytes }
 }
 
 export function blockPlace(summary: BlockSummary, part: number): RecordPlace {
@@ -274,13 +280,13 @@ export function verifyChain(
 }
 
 /**
- * Checks everything about a block: all checksums, header against index entry, the chain over the lines, and that columns
- * and positions are those of the lines. For replicas and repair; readers check as they go.
+ * Checks everything about a block: all checksums, header against index entry, the chain over the lines, and that columns,
+ * positions and index entry are those of the lines. Readers check less, as they go. Who signed it is left to the caller.
  *
  * @param values of all parts, in order
  * @throws CorruptRecordError
  */
-export function verifyBlock(summary: BlockSummary, values: readonly (Buffer | undefined)[]): void {
+export function verifyBlock(summary: BlockSummary, values: readonly (Buffer | undefined)[]): BlockHeader {
   const header = openBlockHeader(summary, values[HEADER_PART])
   const frames = allFrames(header)
   const deflated = deflatedFrames(summary, header, frames, new Map(values.entries()))
@@ -298,6 +304,18 @@ export function verifyBlock(summary: BlockSummary, values: readonly (Buffer | un
   if (!positionBytes(summary, values[POSITIONS_PART]).equals(encodePositions(lines.tags, lines.appIds))) {
     throw new CorruptRecordError(blockPlace(summary, POSITIONS_PART), 'it is not the index of its lines')
   }
+  const stored = { ...summary, storedBytes: values.reduce((sum, value) => sum + (value?.length ?? 0), 0) }
+  const ranges = rangesOf([lines])
+  const isHeaderTrue =
+    header.firstLamport === ranges.firstLamport &&
+    header.lastLamport === ranges.lastLamport &&
+    header.minTimestamp === ranges.minTimestamp &&
+    header.maxTimestamp === ranges.maxTimestamp
+  if (!isHeaderTrue || !encodeSummary(summarise(header, lines, stored)).equals(encodeSummary(summary))) {
+    const index = { stream: summary.stream, offset: summary.firstOffset, part: 'index entry' }
+    throw new CorruptRecordError(index, 'it does not describe the lines of its block')
+  }
+  return header
 }
 
 const CHECK_ROOM = Buffer.alloc(CHECK_LENGTH)
@@ -313,14 +331,6 @@ export function identifyBlock(
 ): BlockIdentity {
   const [first] = parts
   if (first === undefined) throw new RangeError('a block is never empty')
-  let minTimestamp = Infinity
-  let maxTimestamp = -Infinity
-  for (const { lines } of parts) {
-    for (const timestamp of lines.timestamps) {
-      if (timestamp < minTimestamp) minTimestamp = timestamp
-      if (timestamp > maxTimestamp) maxTimestamp = timestamp
-    }
-  }
   const commits = parts.map(({ lines }) => lineCount(lines))
   return {
     stream: first.lines.stream,
@@ -328,11 +338,27 @@ export function identifyBlock(
     count: commits.reduce((sum, count) => sum + count, 0),
     previousHash,
     hash: parts.at(-1)?.hash ?? previousHash,
-    firstLamport: first.lines.lamports[0] ?? 0,
-    lastLamport: parts.at(-1)?.lines.lamports.at(-1) ?? 0,
+    ...rangesOf(parts.map(({ lines }) => lines)),
+    commits,
+  }
+}
+
+function rangesOf(
+  pieces: readonly Pick<Lines, 'lamports' | 'timestamps'>[],
+): Pick<BlockIdentity, 'firstLamport' | 'lastLamport' | 'minTimestamp' | 'maxTimestamp'> {
+  let minTimestamp = Infinity
+  let maxTimestamp = -Infinity
+  for (const { timestamps } of pieces) {
+    for (const timestamp of timestamps) {
+      if (timestamp < minTimestamp) minTimestamp = timestamp
+      if (timestamp > maxTimestamp) maxTimestamp = timestamp
+    }
+  }
+  return {
+    firstLamport: pieces[0]?.lamports[0] ?? 0,
+    lastLamport: pieces.at(-1)?.lamports.at(-1) ?? 0,
     minTimestamp,
     maxTimestamp,
-    commits,
   }
 }
 

@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { decodeBase64, encodeBase64, parseStreamId, streamIdOf, type StreamId } from '../core/index.js'
+import { readFileIfExists } from './files.js'
 import { errorCode } from './store-errors.js'
 
 /** What the node remembers of a stream outside of LevelDB. */
@@ -97,6 +98,16 @@ export class HeadFile {
   close(): void {
     closeSync(this.#file)
   }
+}
+
+/** What the file of a store that is not open says. Creates none. */
+export async function readHeads(
+  directory: string,
+  boot: string,
+): Promise<{ readonly heads: ReadonlyMap<StreamId, Head>; readonly sameBoot: boolean }> {
+  const content = (await readFileIfExists(join(directory, 'head'))) ?? Buffer.alloc(0)
+  const parsed = parseFile(content)
+  return { heads: parsed.heads, sameBoot: parsed.boot === boot && boot !== '' }
 }
 
 interface ParsedFile {

@@ -1,6 +1,7 @@
 export { BlobStore, BlobTooLargeError, type BlobContent, type BlobEntry } from './blobs.js'
 export type { BlockSeal } from './block-seal.js'
 export { placeOfBlock, type BlockPlace } from './block-transfer.js'
+export type { CheckLine } from './check-report.js'
 export { decodeRun, encodeRun, headOfRun, receiveRun, verifyRun, VerifiedRun, type CommitRun } from './commit-run.js'
 export { CorruptRecordError, type RecordPlace } from './corrupt-record.js'
 export { DataDirectory, encodeTopic, type TopicDirectory, type TopicUsage } from './data-directory.js'
@@ -44,4 +45,5 @@ export {
 export { readEpoch } from './store-opening.js'
 export type { StoreLogger, StoreOptions, SyncMode } from './store-options.js'
 export { MAX_PAYLOAD_BYTES } from './lines.js'
+export { checkTopic } from './topic-check.js'
 export { openStore, Store } from './store.js'

@@ -30,7 +30,7 @@ export const KIND = {
 export type StreamKeyKind = 'tail' | 'block' | 'group' | 'head'
 
 /** Node id 32 bytes, stream number 8 bytes. */
-const STREAM_LENGTH = 40
+export const STREAM_LENGTH = 40
 const NODE_LENGTH = 32
 
 /** Builds the keys of one stream without decoding its id again. */

@@ -48,7 +48,7 @@ export class Reclaimer {
     for await (const page of meta.pages({ ...kindRange(KIND.freed), limit: PAGE })) {
       const freed = page.map(([key, value]) => {
         const arrival = arrivalOfFreedKey(key)
-        return { arrival, storedBytes: Number(decodeSingle(nameOf(arrival), value)) }
+        return { arrival, storedBytes: Number(decodeSingle(nameOfFreed(arrival), value)) }
       })
       for (const block of freed) reclaimer.#count(block)
       await reclaimer.#deleteRest(freed)
@@ -66,7 +66,7 @@ export class Reclaimer {
     return freed.map(({ arrival, storedBytes }) => ({
       type: 'put',
       key: freedKey(arrival),
-      value: encodeSingle(nameOf(arrival), storedBytes),
+      value: encodeSingle(nameOfFreed(arrival), storedBytes),
     }))
   }
 
@@ -149,6 +149,7 @@ function* runs(freed: readonly FreedBlock[]): Generator<{ readonly first: number
   if (first !== undefined) yield { first, last }
 }
 
-function nameOf(arrival: number): string {
+/** Name that the checksum of an entry of the list covers. */
+export function nameOfFreed(arrival: number): string {
   return `freed/${String(arrival)}`
 }

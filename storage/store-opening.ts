@@ -37,7 +37,7 @@ export interface Databases {
  * @throws StoreMissingError, StoreWrongNodeError, StoreFormatError, StoreLockedError, StoreCorruptError, StoreFullError
  */
 export async function openDatabases(
-  { directory, topic }: StoreOptions,
+  { directory, topic }: Pick<StoreOptions, 'directory' | 'topic'>,
   { path, onRecord }: TopicDirectory,
 ): Promise<Databases> {
   const metaPath = join(path, 'meta')

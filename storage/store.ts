@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   AbortedError,
   StreamIdError,
@@ -10,6 +11,7 @@ import {
 } from '../core/index.js'
 import { BlobStore } from './blobs.js'
 import { BlockReader } from './block-reader.js'
+import type { CheckLine } from './check-report.js'
 import { CommitQueue } from './commit-queue.js'
 import { ClockGuard } from './clock-guard.js'
 import { Committer, type Committed } from './committer.js'
@@ -55,6 +57,7 @@ import { openDatabases, type Databases } from './store-opening.js'
 import type { StoreOptions } from './store-options.js'
 import { mergeStreams, type StreamSource } from './merge-streams.js'
 import { StreamNames } from './stream-names.js'
+import { checkDatabases } from './store-check.js'
 import { StreamReader } from './stream-reader.js'
 import { describeStream } from './stream-status.js'
 import { StreamTable } from './stream-table.js'
@@ -69,6 +72,9 @@ const EVENT_OVERHEAD = 256
 
 /** How long after a commit another one is expected, so that reading leaves room for it. */
 const PUBLISHING_MS = 1000
+
+/** While events are published, a check rests for so many times as long as it works. */
+const WAY_GIVEN = 3
 
 /** What the commit queue takes: own events, and those of others. */
 type StoreJob = AppendRequest | ReplicaJob
@@ -439,6 +445,29 @@ export class Store implements EventStore {
       head.begin(await bootId(), table.size)
     }
     return new Map(names.map((name) => [name, table.numberOf(name) ?? 0]))
+  }
+
+  /** Checks everything that is stored, beside all other work, which goes first. */
+  async *check(signal: AbortSignal): AsyncGenerator<CheckLine> {
+    const { options, meta, blocks, streams } = this.#parts
+    yield* checkDatabases({
+      topic: options.topic,
+      nodeId: this.nodeId,
+      meta,
+      blocks,
+      nowMicros: options.clock.nowMicros(),
+      knownEnd: (stream) => {
+        const nextOffset = streams.get(stream)?.nextOffset
+        return nextOffset === undefined ? undefined : { nextOffset, surelyOnDisk: nextOffset }
+      },
+      exclusively: (work) => this.#upkeep.exclusively(work),
+      giveWay: async (workedMs) => {
+        const isPublishing = performance.now() - this.#committedAt < PUBLISHING_MS
+        await delay(isPublishing ? WAY_GIVEN * workedMs : 0, undefined, { signal }).catch(() => undefined)
+        if (this.#closed !== undefined) throw new StoreClosedError()
+        if (signal.aborted) throw new AbortedError('the check was given up', { cause: signal.reason })
+      },
+    })
   }
 
   setRetention(limits: ReadonlyMap<string, Retention>): void {

@@ -1,11 +1,11 @@
 import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { performance } from 'node:perf_hooks'
 import type { Call, Command } from '../command.js'
 import { CONNECT_OPTIONS, withClient } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
 import { buildEvent, type BuilderOptions } from '../publish/event-builder.js'
 import { UnreadableInputError } from '../publish/line-queue.js'
+import { ProgressLine } from '../progress-line.js'
 import { publishLines, type Totals } from '../publish/publish-lines.js'
 import { ResumeFile, type Progress } from '../publish/resume-file.js'
 import { parseTagTemplates } from '../publish/tag-template.js'
@@ -108,7 +108,7 @@ async function publishMany(call: Call, file: string, builder: BuilderOptions): P
   const batch = numberOf(call, 'batch', 1000, 1, 100_000)
   const retryMs = numberOf(call, 'retry', 30, 0, 86_400) * 1000
   const input = file === '-' ? stdin : await openInput(file)
-  const meter = new Meter(call)
+  const progress = new ProgressLine(stderr)
   const totals = await withClient(call, (client, openChannel) =>
     publishLines({
       client,
@@ -120,13 +120,15 @@ async function publishMany(call: Call, file: string, builder: BuilderOptions): P
       from,
       signal,
       remember: (progress: Progress) => resume?.write(progress) ?? Promise.resolve(),
-      onSentAgain: (first, last) =>
-        meter.note(`lines ${String(first)} to ${String(last)} are sent again: whether they were stored is not known`),
+      onSentAgain: (first, last) => {
+        progress.clear()
+        return noteSentAgain(call, first, last)
+      },
       onAcknowledged: (current) => {
-        meter.show(current)
+        progress.show(describe(current))
       },
     }).finally(() => {
-      meter.clear()
+      progress.clear()
     }),
   )
   if (call.json)
@@ -163,33 +165,8 @@ function describe({ events, seconds }: Totals): string {
   return `published ${formatCount(events)} events in ${seconds.toFixed(1)} s (${formatCount(rate)}/s)`
 }
 
-/** Progress on a terminal, in one line that is written over. */
-class Meter {
-  readonly #call: Call
-  #shownAt = -Infinity
-  #isShown = false
-
-  constructor(call: Call) {
-    this.#call = call
-  }
-
-  show(totals: Totals): void {
-    const { stderr } = this.#call.terminal
-    const now = performance.now()
-    if (!stderr.isTerminal || now - this.#shownAt < 200) return
-    this.#shownAt = now
-    this.#isShown = true
-    stderr.stream.write(`\r\u001b[K${describe(totals)}`)
-  }
-
-  async note(text: string): Promise<void> {
-    this.clear()
-    const { stderr, env } = this.#call.terminal
-    await write(stderr, `${paint(stderr, env, 'yellow', 'note:')} ${text}\n`)
-  }
-
-  clear(): void {
-    if (this.#isShown) this.#call.terminal.stderr.stream.write('\r\u001b[K')
-    this.#isShown = false
-  }
+function noteSentAgain(call: Call, first: number, last: number): Promise<void> {
+  const { stderr, env } = call.terminal
+  const text = `lines ${String(first)} to ${String(last)} are sent again: whether they were stored is not known`
+  return write(stderr, `${paint(stderr, env, 'yellow', 'note:')} ${text}\n`)
 }

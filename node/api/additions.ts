@@ -73,6 +73,54 @@ export const IdentityReply = exactly(
   'Who the node is',
 )
 
+const Topic = Type.String({ description: 'The topic' })
+const StreamOrNone = Type.Union([Type.String(), Type.Null()], { description: 'Stream id; null for the store itself' })
+
+export const CheckLineReply = Type.Union(
+  [
+    exactly(
+      {
+        type: Type.Literal('damage'),
+        topic: Topic,
+        stream: StreamOrNone,
+        from: orNull('First offset that it is about; null where no events are'),
+        to: orNull('Last offset, inclusive'),
+        part: Type.String({ description: 'Kind of stored value' }),
+        problem: Type.String({ description: 'What is wrong' }),
+        lost: Type.String({ description: 'What is lost by it' }),
+        advice: Type.String({ description: 'What to do' }),
+      },
+      'Something that is not as it was written',
+    ),
+    exactly(
+      { type: Type.Literal('note'), topic: Topic, stream: StreamOrNone, text: Type.String() },
+      'Something that costs nobody an event',
+    ),
+    exactly(
+      {
+        type: Type.Literal('progress'),
+        topic: Topic,
+        blocks: integer('Blocks checked'),
+        totalBlocks: integer('Blocks in all'),
+      },
+      'How far it has got',
+    ),
+    exactly(
+      {
+        type: Type.Literal('topic'),
+        topic: Topic,
+        streams: integer('Streams checked'),
+        blocks: integer('Blocks checked'),
+        events: integer('Events checked'),
+        damages: integer('Lines of type damage'),
+        notes: integer('Lines of type note'),
+      },
+      'The last line: all of the topic was looked at',
+    ),
+  ],
+  { description: 'Lines of a check of what is stored' },
+)
+
 export const RouteBody = Type.Object(
   {
     tags: Type.Array(Type.String({ minLength: 1 }), { description: 'Tags of the event' }),

@@ -1,5 +1,6 @@
 import type { TSchema } from '@sinclair/typebox'
 import {
+  CheckLineReply,
   DeletedTopicReply,
   ErrorBody,
   ExplainBody,
@@ -140,6 +141,14 @@ function paths(): Part {
         responses: { 200: json(IdentityReply), 503: reference('Error'), ...refusals() },
       },
     },
+    '/api/millrace/v1/verify': {
+      post: {
+        operationId: 'verify',
+        summary: 'Checks everything that is stored of the active topic, beside all other work; for operators',
+        security: OPERATOR,
+        responses: { 200: lines(CheckLineReply), ...refusals() },
+      },
+    },
     '/api/millrace/v1/explain': {
       post: {
         operationId: 'explain',
@@ -172,6 +181,11 @@ function paths(): Part {
 function json(schema: TSchema | Part): Part {
   const description = 'description' in schema ? schema['description'] : 'JSON'
   return { description, content: { 'application/json': { schema } } }
+}
+
+/** One JSON object per line; a last line of type `diagnostic` says why an answer ended too early. */
+function lines(schema: TSchema): Part {
+  return { description: schema.description, content: { 'application/x-ndjson': { schema } } }
 }
 
 function reference(name: string): Part {

@@ -1,5 +1,5 @@
 import type { AppId, Clock, TagSet } from '../../core/index.js'
-import type { Retention, StreamStatus } from '../../storage/index.js'
+import type { CheckLine, Retention, StreamStatus } from '../../storage/index.js'
 import type { EventService } from '../events/event-service.js'
 import type { RouteExplanation } from '../events/router.js'
 import type { PeerState, SwarmReport } from './peers-reply.js'
@@ -114,6 +114,8 @@ export interface Operations {
   identity(): IdentityReport
   /** After a restored backup: events go into new streams from now on. */
   beginEpoch(): Promise<IdentityReport>
+  /** Checks all that is stored of the active topic. */
+  verify(signal: AbortSignal): AsyncIterable<CheckLine>
   topics(): Promise<readonly TopicReport[]>
   /** @throws ERR_TOPIC_UNKNOWN, ERR_TOPIC_IN_USE */
   deleteTopic(name: string): Promise<TopicReport>

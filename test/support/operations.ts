@@ -6,6 +6,9 @@ export function operationsFor(nodeId: string): ApiOptions['operations'] {
   return {
     identity: () => identity(0),
     beginEpoch: () => Promise.resolve(identity(1)),
+    verify: async function* () {
+      yield { type: 'topic', topic: 'a', streams: 0, blocks: 0, events: 0, damages: 0, notes: 0 }
+    },
     topics: () => Promise.resolve([{ name: 'a', bytesOnDisk: 1, active: true }]),
     deleteTopic: (name) => Promise.resolve({ name, bytesOnDisk: 0, active: false }),
   }

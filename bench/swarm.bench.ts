@@ -20,7 +20,7 @@ const FILL = { size: 100, clients: 8 } as const
 const LATENCY_RATE = 100
 /** Nothing happens for so long, after as long for what was under way, ms. */
 const IDLE_MS = 10_000
-const LEVEL_TIMEOUT_MS = 120_000
+const LEVEL_TIMEOUT_MS = 300_000
 
 /** Two servers on one machine, of which the second holds what the first is given. */
 export const bench: Bench = {

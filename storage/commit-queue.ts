@@ -39,13 +39,15 @@ export class CommitQueue<Job, Group, Result> {
     return this.#waiting.length
   }
 
-  add(job: Job, bytes: number): Promise<Result> {
+  /** @param isAlone what it came with came before it, so nothing is gained by waiting for more */
+  add(job: Job, bytes: number, isAlone = false): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ job, bytes, resolve, reject })
       if (this.#running) return
       this.#running = true
       // All requests that arrived in this turn of the event loop belong into the first group.
-      setImmediate(this.#start)
+      if (isAlone) queueMicrotask(this.#start)
+      else setImmediate(this.#start)
     })
   }
 

@@ -3,7 +3,8 @@ import { EventBatch, type Publication } from '../core/index.js'
 import { cutAtBlocks, type BlockCut, type BlockLimits } from './block-boundaries.js'
 import type { Database, WriteStep } from './database.js'
 import type { AppendRequest } from './event-store.js'
-import { buildLines, lineBytes, type LineSource, type Lines } from './lines.js'
+import { buildLines, lineBytes, lineCount, type LineSource, type Lines } from './lines.js'
+import type { Tip } from './signed-head.js'
 import type { StreamState } from './stream-state.js'
 import { prepareReplicas, type ReplicaJob, type ReplicaWrite } from './replica-writer.js'
 import type { StreamTable } from './stream-table.js'
@@ -23,6 +24,8 @@ export interface CommitterOptions {
   readonly topic: string
   /** Whether a commit waits for the disk. */
   readonly sync: boolean
+  /** Called while the disk works, with what will be the newest event of a stream if it succeeds. */
+  readonly onWriting: (state: StreamState, tip: Tip) => void
 }
 
 /** Events of one stream in a group, stamped. */
@@ -117,7 +120,11 @@ export class Committer {
     }))
     if (foreign !== undefined) steps.push(...foreign.steps)
     const started = performance.now()
-    if (steps.length > 0) await this.#options.meta.write(steps, this.#options.sync)
+    const writing = steps.length > 0 ? this.#options.meta.write(steps, this.#options.sync) : undefined
+    built.forEach((each, at) => {
+      if (built[at + 1]?.state !== each.state) this.#options.onWriting(each.state, tipAfter(each))
+    })
+    await writing
     const ended = performance.now()
     return this.#apply(group, built, foreign, { commitMs: ended - began, writeMs: ended - started })
   }
@@ -214,6 +221,17 @@ export class Committer {
       completedBlock ||= replicated.completedBlock
     }
     return { publications: group.publications, batches, states, events, bytes, completedBlock, ...times }
+  }
+}
+
+/** Of the last part of a draft: all but the first begin blocks of their own. */
+function tipAfter({ state, part: { lines, hash }, beginsBlock }: BuiltPart): Tip {
+  const { firstOffset, lamports } = lines
+  return {
+    nextOffset: firstOffset + lineCount(lines),
+    hash,
+    lamport: (lamports.at(-1) ?? 0) + 1,
+    blockOffset: beginsBlock ? firstOffset : state.open.firstOffset,
   }
 }
 

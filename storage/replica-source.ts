@@ -7,7 +7,7 @@ import { CorruptRecordError } from './corrupt-record.js'
 import type { Identity } from './identity.js'
 import { joinLines, lineBytes, lineCount } from './lines.js'
 import type { IndexReader } from './index-reader.js'
-import { headSigningBytes, type HeadStatement, type SignedHead } from './signed-head.js'
+import { headSigningBytes, type HeadStatement, type SignedHead, type Tip } from './signed-head.js'
 import { DEFAULT_STREAM, type StreamNames } from './stream-names.js'
 import type { StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
@@ -35,14 +35,13 @@ export interface ReplicaSourceOptions {
   readonly sealsAreDurable: () => Promise<void>
 }
 
-/** End of a stretch of the chain that can be signed. */
-type Tip = Pick<HeadStatement, 'nextOffset' | 'hash' | 'lamport' | 'blockOffset'>
-
 /** Reads streams in the forms that travel, and signs how far own streams got. */
 export class ReplicaSource {
   readonly #options: ReplicaSourceOptions
   /** First offsets as the newest heads of own streams say. */
   readonly #begins = new Map<StreamId, number>()
+  /** Heads signed while their events were on the way to the disk; `undefined` where the next one is to be. */
+  readonly #prepared = new Map<StreamId, SignedHead | undefined>()
 
   constructor(options: ReplicaSourceOptions) {
     this.#options = options
@@ -142,15 +141,37 @@ export class ReplicaSource {
     }
   }
 
+  /**
+   * Signs what will be the newest head if its events come to be on disk, so that nobody has to wait for it then: once
+   * for each head that was asked for. It is given to nobody before.
+   */
+  prepareHead(state: StreamState, tip: Tip): void {
+    const { alwaysSynced } = this.#options
+    const isWanted = this.#prepared.has(state.stream) && this.#prepared.get(state.stream) === undefined
+    if (alwaysSynced && isWanted) this.#prepared.set(state.stream, this.#sign(state, tip, state.record.firstOffset))
+  }
+
   #signNewest(state: StreamState, tip: Tip): SignedHead {
-    const { firstOffset } = state.record
-    this.#begins.set(state.stream, firstOffset)
-    return this.#sign(state, tip, firstOffset)
+    const { stream, number, record } = state
+    const { firstOffset } = record
+    this.#begins.set(stream, firstOffset)
+    const prepared = this.#prepared.get(stream)
+    this.#prepared.set(stream, undefined)
+    const isPrepared =
+      prepared?.nextOffset === tip.nextOffset &&
+      prepared.hash.equals(tip.hash) &&
+      prepared.firstOffset === firstOffset &&
+      prepared.blockOffset === tip.blockOffset &&
+      prepared.name === this.#nameOf(number)
+    return isPrepared ? prepared : this.#sign(state, tip, firstOffset)
+  }
+
+  #nameOf(number: number): string {
+    return this.#options.names.nameOfStream(number) ?? DEFAULT_STREAM
   }
 
   #sign(state: StreamState, tip: Tip, firstOffset: number): SignedHead {
-    const name = this.#options.names.nameOfStream(state.number) ?? DEFAULT_STREAM
-    return this.#signStatement({ stream: state.stream, name, firstOffset, ...tip })
+    return this.#signStatement({ stream: state.stream, name: this.#nameOf(state.number), firstOffset, ...tip })
   }
 
   /** What it says as of now. */
@@ -186,10 +207,10 @@ export class ReplicaSource {
 
   #readOwn(state: StreamState, block: TailBlock, from: number, maxBytes: number): CommitRun | undefined {
     const limit = this.#options.alwaysSynced ? state.tailEnd : state.syncedOffset
-    const first = block.parts.findIndex(({ lines }) => endOfPart(lines) > from)
+    const first = firstPartAfter(block, from)
     const parts: TailPart[] = []
     let bytes = 0
-    for (const part of block.parts.slice(Math.max(0, first))) {
+    for (const part of block.parts.slice(first)) {
       bytes += lineBytes(part.lines).length
       if (endOfPart(part.lines) > limit || (parts.length > 0 && bytes > maxBytes)) break
       parts.push(part)
@@ -197,9 +218,10 @@ export class ReplicaSource {
     const last = parts.at(-1)
     if (last === undefined) return undefined
     const tip = tipOf(block, last)
-    if (tip.nextOffset === limit) return runOf(block, parts, this.#signNewest(state, tip))
     // A head that ends before the newest is passed on by nobody, so what it says to be pruned few would hear.
-    return runOf(block, parts, this.#sign(state, tip, this.#begins.get(state.stream) ?? 0))
+    const isNewest = tip.nextOffset === limit
+    const head = isNewest ? this.#signNewest(state, tip) : this.#sign(state, tip, this.#begins.get(state.stream) ?? 0)
+    return runOf(block, first, parts, head)
   }
 }
 
@@ -207,16 +229,23 @@ export class ReplicaSource {
 function readReplica(state: StreamState, block: TailBlock, from: number): CommitRun | undefined {
   const head = state.heads.get(block.firstOffset)
   if (head === undefined || head.nextOffset > block.endOffset) return undefined
-  const parts = block.parts.filter(({ lines }) => endOfPart(lines) > from && endOfPart(lines) <= head.nextOffset)
-  return parts.length === 0 ? undefined : runOf(block, parts, head)
+  const first = firstPartAfter(block, from)
+  const parts = block.parts.slice(first).filter(({ lines }) => endOfPart(lines) <= head.nextOffset)
+  return parts.length === 0 ? undefined : runOf(block, first, parts, head)
 }
 
-function runOf(block: TailBlock, parts: readonly TailPart[], head: SignedHead): CommitRun {
-  const [first] = parts
-  const before = first === undefined ? -1 : block.parts.indexOf(first) - 1
+/** The newest are asked for most. */
+function firstPartAfter({ parts }: TailBlock, from: number): number {
+  let first = parts.length
+  for (let part = parts[first - 1]; part !== undefined && endOfPart(part.lines) > from; part = parts[first - 1]) first--
+  return first
+}
+
+/** @param first which part of the block the first of these is */
+function runOf(block: TailBlock, first: number, parts: readonly TailPart[], head: SignedHead): CommitRun {
   return {
-    from: first?.lines.firstOffset ?? block.firstOffset,
-    previousHash: block.parts[before]?.hash ?? block.previousHash,
+    from: parts[0]?.lines.firstOffset ?? block.firstOffset,
+    previousHash: block.parts[first - 1]?.hash ?? block.previousHash,
     counts: parts.map(({ lines }) => lineCount(lines)),
     lines: lineBytes(joinLines(parts.map(({ lines }) => lines))),
     head,

@@ -20,7 +20,7 @@ import { ReplicaSource, type ReplicaPiece } from './replica-source.js'
 import type { Contradiction, ReplicaJob } from './replica-writer.js'
 import type { Retention } from './retention.js'
 import type { Sealer } from './sealer.js'
-import { faultOfHead, type SignedHead } from './signed-head.js'
+import { faultOfHead, type SignedHead, type Tip } from './signed-head.js'
 import type { StoreLogger } from './store-options.js'
 import { encodeStoredHead } from './stored-head.js'
 import type { StreamNames } from './stream-names.js'
@@ -194,6 +194,11 @@ export class ReplicaStore {
     const { streams } = this.#options
     const own = states.filter((state) => streams.isOwn(state) && !state.isReplica).map(({ stream }) => stream)
     if (own.length > 0) for (const { moved } of this.#listeners) moved?.(own)
+  }
+
+  /** To be called while the disk works: the head is asked for when it is done. */
+  committing(state: StreamState, tip: Tip): void {
+    if (this.#listeners.size > 0) this.#source.prepareHead(state, tip)
   }
 
   signHead(stream: StreamId): Promise<SignedHead | undefined> {

@@ -27,6 +27,9 @@ export interface HeadStatement {
   readonly timeMicros: number
 }
 
+/** End of a stretch of the chain that can be signed. */
+export type Tip = Pick<HeadStatement, 'nextOffset' | 'hash' | 'lamport' | 'blockOffset'>
+
 /** A head that anybody may pass on: the owner's signature makes it true. */
 export interface SignedHead extends HeadStatement {
   readonly signature: Buffer

@@ -140,6 +140,9 @@ export class Store implements EventStore {
       limits: options.block,
       topic: options.topic,
       sync: options.sync === 'always',
+      onWriting: (state, tip) => {
+        this.replicas.committing(state, tip)
+      },
     })
     this.#queue = new CommitQueue({
       commit: (jobs) => this.#commit(jobs),
@@ -177,7 +180,7 @@ export class Store implements EventStore {
       formerNodes: options.directory.formerNodes,
       upkeep: this.#upkeep,
       alwaysSynced: options.sync === 'always',
-      commit: (job, bytes) => this.#queue.add(job, bytes),
+      commit: (job, bytes) => this.#queue.add(job, bytes, true),
       publish: (batches) => {
         this.#tellListeners(batches)
       },

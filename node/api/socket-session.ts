@@ -68,6 +68,7 @@ export class SocketSession {
   /** Bytes since the last whole message. */
   #incoming = 0
   #waitsForMemory = false
+  #isGathering = false
   #stall: NodeJS.Timeout | undefined
   #closed = false
 
@@ -266,8 +267,20 @@ export class SocketSession {
 
   #send(message: string | Buffer): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return
+    this.#gather()
     this.#socket.send(message, { binary: false })
     if (this.#isFull()) this.#pace()
+  }
+
+  /** What is sent from here on goes out in one write when all that is under way has been done: a reply with its end. */
+  #gather(): void {
+    if (this.#isGathering) return
+    this.#isGathering = true
+    this.#connection.cork()
+    process.nextTick(() => {
+      this.#isGathering = false
+      this.#connection.uncork()
+    })
   }
 
   #isFull(): boolean {

@@ -209,10 +209,13 @@ export class CatchUp {
     if (!this.#options.local.admits(stream, head.name)) return undefined
     if (task?.sealsWanted === true && unsignedFrom !== undefined) return { kind: 'seals', from: unsignedFrom }
     const from = Math.max(nextOffset, head.firstOffset)
-    if (from < head.nextOffset) return { kind: 'events', stretch: { from, to: head.nextOffset } }
     // Its block is complete when a later one has begun.
-    const hasSeals = unsignedFrom !== undefined && unsignedFrom !== task?.sealsMissedFrom
-    return hasSeals && head.blockOffset > unsignedFrom ? { kind: 'seals', from: unsignedFrom } : undefined
+    const isUnsigned = unsignedFrom !== undefined && head.blockOffset > unsignedFrom
+    const seals = isUnsigned && unsignedFrom !== task?.sealsMissedFrom ? unsignedFrom : undefined
+    // Events that nobody has would keep the signatures away that somebody has.
+    const isEventsFirst = task === undefined || task.failures === 0 || seals === undefined
+    if (from < head.nextOffset && isEventsFirst) return { kind: 'events', stretch: { from, to: head.nextOffset } }
+    return seals === undefined ? undefined : { kind: 'seals', from: seals }
   }
 
   /** @returns whether it helped */

@@ -94,12 +94,15 @@ export class CatchUp {
 
   /** Looks whether something of a stream is missing, and fetches it soon. */
   consider(stream: StreamId, hint?: NodeId): void {
-    if (this.#closing.signal.aborted || this.#need(stream, undefined) === undefined) return
+    const need = this.#closing.signal.aborted ? undefined : this.#need(stream, undefined)
+    if (need === undefined) return
     const known = this.#tasks.get(stream)
     const task = known ?? this.#create(stream)
     const isNews = hint !== undefined && !task.hints.has(hint)
     if (hint !== undefined) task.hints.add(hint)
-    if (known === undefined || (task.state === 'waiting' && isNews)) this.#schedule(task, PATIENCE_MS)
+    // So many are not on their way by themselves.
+    const isFarBehind = need.kind === 'events' && need.stretch.to - need.stretch.from >= EVENTS_PER_SOURCE
+    if (known === undefined || (task.state === 'waiting' && isNews)) this.#schedule(task, isFarBehind ? 0 : PATIENCE_MS)
   }
 
   /** What nobody who is connected could give. */

@@ -20,8 +20,8 @@ const LONGEST_EXPECTED_MS = 4_000
 const MANY_EXPECTED = 32
 /** Shortest pause: after an attempt that took its time, and for somebody of whom others have news, ms. */
 const SHORTEST_MS = 500
-/** Connections from which on peers are no longer dialled only because they were heard of: gossip goes over several hops. */
-export const ENOUGH_CONNECTIONS = 24
+/** Attempts in vain after which a configured peer that has never answered is needed no more than others. */
+const MAX_NEEDED_FAILURES = 3
 /** When to look again whether there are still enough, ms. */
 const ENOUGH_MS = 30_000
 /** How much later the node with the greater id dials, ms: so that two that find each other do not cross. */
@@ -36,6 +36,8 @@ export interface DialerOptions {
   readonly isConnected: (nodeId: NodeId) => boolean
   readonly isUnwanted: (nodeId: NodeId) => boolean
   readonly connections: () => number
+  /** Connections from which on only those are dialled who are configured and have never been connected. */
+  readonly enough: number
   readonly describe: (error: unknown, address: string) => PeerFailure
   readonly onFailed: (peer: NodeId | undefined, address: string, failure: PeerFailure) => void
   readonly nowMicros: () => number
@@ -129,6 +131,12 @@ export class Dialer {
     return false
   }
 
+  /** Whether the operator has named it. */
+  isConfigured(nodeId: NodeId): boolean {
+    for (const target of this.#targets) if (target.nodeId === nodeId && target.source === 'configured') return true
+    return false
+  }
+
   *targets(): Iterable<
     Pick<PeerStatus, 'nodeId' | 'source' | 'addresses' | 'failures' | 'failure' | 'sinceMicros' | 'nextDialMicros'> & {
       readonly dialling: boolean
@@ -173,12 +181,11 @@ export class Dialer {
   }
 
   async #attempt(target: Target): Promise<void> {
-    const { isConnected, isUnwanted, connections, nowMs, random } = this.#options
+    const { isConnected, isUnwanted, connections, enough, nowMs, random } = this.#options
     this.#unschedule(target)
     const { nodeId } = target
     if (target.dialling !== undefined || (nodeId !== undefined && isConnected(nodeId))) return
-    const enough = target.source !== 'configured' && connections() >= ENOUGH_CONNECTIONS
-    if (enough || (nodeId !== undefined && isUnwanted(nodeId))) {
+    if ((connections() >= enough && !isNeeded(target)) || (nodeId !== undefined && isUnwanted(nodeId))) {
       this.#schedule(target, ENOUGH_MS * (0.5 + random()))
       return
     }
@@ -286,4 +293,9 @@ export class Dialer {
     this.#unschedule(target)
     this.#targets.delete(target)
   }
+}
+
+/** With enough connections, too: somebody configured who was never there. Whoever was may have made room for others. */
+function isNeeded({ source, seenMs, failures }: Target): boolean {
+  return source === 'configured' && seenMs === undefined && failures < MAX_NEEDED_FAILURES
 }

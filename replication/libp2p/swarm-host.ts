@@ -11,10 +11,9 @@ import type { NetworkKeyError } from '../transport-errors.js'
 import type { Gossip } from './gossip.js'
 import { KeyProtector } from './key-protector.js'
 import type { SwarmOptions } from './swarm-options.js'
+import { SWARM_SIZE } from './swarm-size.js'
 import type { TrafficBook } from './traffic.js'
 
-/** Connections in all. A gossip mesh needs a dozen; the rest is for nodes that many others are configured with. */
-export const MAX_CONNECTIONS = 128
 /** Connections that are still exchanging keys. Strangers can take no more than these, each for some seconds. */
 const MAX_GREETINGS = 64
 const GREETING_MS = 5_000
@@ -39,11 +38,12 @@ export interface HostParts {
 
 /** libp2p with everything that a swarm needs, not yet started. */
 export async function createHost(options: SwarmOptions, parts: HostParts): Promise<Libp2p> {
+  const { most } = options.size ?? SWARM_SIZE
   return createLibp2p({
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     addresses: { listen: [...options.listen], appendAnnounce: [...options.announce] },
-    transports: [tcp({ maxConnections: MAX_CONNECTIONS + MAX_GREETINGS, socketCloseTimeout: 500 })],
+    transports: [tcp({ maxConnections: most + MAX_GREETINGS, socketCloseTimeout: 500 })],
     connectionProtector: () => new KeyProtector(parts.key, parts.traffic, parts.onMismatch),
     connectionEncrypters: [noise()],
     streamMuxers: [
@@ -59,7 +59,7 @@ export async function createHost(options: SwarmOptions, parts: HostParts): Promi
     ],
     connectionGater: parts.gater,
     connectionManager: {
-      maxConnections: 2 * MAX_CONNECTIONS,
+      maxConnections: 2 * most,
       maxIncomingPendingConnections: MAX_GREETINGS,
       inboundConnectionThreshold: MAX_PER_HOST,
       inboundUpgradeTimeout: GREETING_MS,

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/index.js'
 import type { KnownPeer } from './peer-exchange.js'
+import type { SwarmSize } from './swarm-size.js'
 
 /** How long things may take. Tests shorten them; nobody configures them. */
 export interface SwarmTimings {
@@ -15,6 +16,8 @@ export interface SwarmTimings {
   readonly stallMs: number
   /** Between two questions for the peers of a peer, ms. */
   readonly exchangeMs: number
+  /** How long a connection stands before it may have to make room for a newcomer, ms. */
+  readonly stayMs: number
 }
 
 /** What every node uses. */
@@ -27,6 +30,7 @@ export const SWARM_TIMINGS: SwarmTimings = {
   silenceMs: 5_000,
   stallMs: 30_000,
   exchangeMs: 60_000,
+  stayMs: 30_000,
 }
 
 /** What a swarm needs to know. */
@@ -48,5 +52,7 @@ export interface SwarmOptions {
   /** Whether nodes are looked for in the local network. */
   readonly mdns: boolean
   readonly timings: SwarmTimings
+  /** Without it what every node uses. */
+  readonly size?: SwarmSize
   readonly clock: Clock
 }

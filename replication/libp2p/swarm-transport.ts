@@ -36,15 +36,16 @@ import {
 } from '../transport.js'
 import { isLoopback, learnAddress, parsePeerAddress } from './addresses.js'
 import { Allowance } from '../allowance.js'
-import { Dialer, ENOUGH_CONNECTIONS } from './dialer.js'
+import { Dialer } from './dialer.js'
 import { describeFailure } from './failures.js'
 import { GossipLinks } from './gossip-links.js'
 import { Gossip } from './gossip.js'
 import { checkPeer, decodePeers, encodePeers, type KnownPeer } from './peer-exchange.js'
 import { nodeIdOf, peerIdOf } from './peer-ids.js'
 import { RequestProtocol } from './request-protocol.js'
-import { createHost, MAX_CONNECTIONS } from './swarm-host.js'
+import { createHost } from './swarm-host.js'
 import type { SwarmOptions } from './swarm-options.js'
+import { SWARM_SIZE, type SwarmSize } from './swarm-size.js'
 import { TrafficBook } from './traffic.js'
 
 const SYNC_PROTOCOL = '/millrace/sync/1'
@@ -81,6 +82,7 @@ interface Peer {
 export class SwarmTransport implements Transport {
   readonly nodeId: NodeId
   readonly #options: SwarmOptions
+  readonly #size: SwarmSize
   readonly #counters = createCounters()
   readonly #conduct = new ConductBook()
   readonly #listeners = new Set<(event: TransportEvent) => void>()
@@ -124,6 +126,7 @@ export class SwarmTransport implements Transport {
     const counters = this.#counters
     const nowMs = (): number => clock.monotonicMs()
     this.#options = options
+    this.#size = options.size ?? SWARM_SIZE
     this.nodeId = Identity.fromSeed(seed).nodeId
     this.#mismatchesTold = new Allowance(...MISMATCHES_TOLD, nowMs())
     const onOffence = (peer: NodeId, reason: string): void => {
@@ -175,6 +178,7 @@ export class SwarmTransport implements Transport {
       isConnected: (nodeId) => this.#peers.has(nodeId),
       isUnwanted: (nodeId) => this.#conduct.isCut(nodeId, nowMs()),
       connections: () => this.#peers.size,
+      enough: this.#size.enough,
       describe: (error, address) => describeFailure(error, address, clock.nowMicros()),
       onFailed: (peer, address, failure) => {
         if (failure.reason === 'network-key') counters.keyMismatches++
@@ -312,7 +316,7 @@ export class SwarmTransport implements Transport {
     this.#exchanges = setInterval(() => {
       // Whoever has enough connections only wants to know who else there is, should they end.
       const peers = [...this.#peers.keys()]
-      const asked = peers.length < ENOUGH_CONNECTIONS ? peers : [peers[Math.floor(Math.random() * peers.length)]]
+      const asked = peers.length < this.#size.enough ? peers : [peers[Math.floor(Math.random() * peers.length)]]
       for (const nodeId of asked) if (nodeId !== undefined) void this.#askPeers(nodeId)
     }, exchangeMs)
   }
@@ -370,7 +374,7 @@ export class SwarmTransport implements Transport {
       denyInboundEncryptedConnection: (peerId) => {
         const nodeId = nodeIdOf(peerId)
         if (nodeId === undefined || isUnwanted(peerId)) return true
-        if (!this.#peers.has(nodeId) && this.#peers.size >= MAX_CONNECTIONS) return true
+        if (!this.#peers.has(nodeId) && this.#peers.size >= this.#size.most) return true
         // Both dial: the connection that the smaller id began is kept.
         return this.nodeId < nodeId && this.#dialer.isDialling(nodeId) && !this.#peers.has(nodeId)
       },
@@ -427,7 +431,7 @@ export class SwarmTransport implements Transport {
     this.#failures.delete(nodeId)
     this.#failures.set(nodeId, failure)
     for (const oldest of this.#failures.keys()) {
-      if (this.#failures.size <= 4 * MAX_CONNECTIONS) break
+      if (this.#failures.size <= 4 * this.#size.most) break
       this.#failures.delete(oldest)
     }
     const peer = this.#peers.get(nodeId)
@@ -464,8 +468,21 @@ export class SwarmTransport implements Transport {
       const fault = this.#probe(peer) ?? deaf
       if (fault !== undefined) this.#end(nodeId, this.#failure('dead-link', fault))
     }
+    this.#makeRoom(nowMs)
     const connected = Array.from(this.#peers.values(), ({ nodeId, peerId }) => [nodeId, peerId.toString()] as const)
     for (const peer of this.#gossip.offenders(connected)) this.cut(peer, 'it breaks the rules of gossip')
+  }
+
+  /** Lets one go who has been here for long enough to know others: chance decides, so nobody can hold all places. */
+  #makeRoom(nowMs: number): void {
+    const { stayMs } = this.#options.timings
+    const ready = [...this.#peers.values()].filter((peer) => peer.ready)
+    if (ready.length <= this.#size.lasting) return
+    const settled = ready.filter(({ nodeId, openedMs }) => {
+      return nowMs - openedMs > stayMs && !this.#dialer.isConfigured(nodeId)
+    })
+    const chosen = settled[Math.floor(Math.random() * settled.length)]
+    if (chosen !== undefined) this.#end(chosen.nodeId, this.#failure('broken-off', 'it made room for newcomers'))
   }
 
   #probe({ nodeId, connection }: Peer): string | undefined {

@@ -7,6 +7,7 @@ import {
   createNetworkKey,
   openSwarm,
   parseNetworkKey,
+  SWARM_TIMINGS,
   type PeerStatus,
   type Transport,
   type TransportEvent,
@@ -93,6 +94,7 @@ t.test('who is expected back is dialled every few seconds, who was only heard of
       isConnected: () => false,
       isUnwanted: () => false,
       connections: () => 0,
+      enough: 24,
       describe: () => ({ reason: 'timeout', message: 'away', atMicros: nowMs * 1000 }),
       onFailed: () => undefined,
       nowMicros: () => nowMs * 1000,
@@ -348,6 +350,31 @@ t.test('nodes tell each other of peers: three that know only one all find each o
   const nodes = await openSwarms(t, 4)
   for (const node of nodes) t.equal(node.connectedPeers().length, 3)
   t.ok(nodes.slice(1).some((node) => node.peers().some(({ source }) => source === 'learnt')))
+})
+
+t.test('a node that is full makes room: many that know only it all get in, and hear each other', async (t) => {
+  const size = { enough: 3, lasting: 4, most: 6 }
+  const options = { size, timings: { ...SWARM_TIMINGS, stayMs: 2_000 } }
+  const first = await openNode(t, options)
+  const initialPeers = first.addresses()
+  const others = await Promise.all(Array.from({ length: 14 }, () => openNode(t, { ...options, initialPeers })))
+  const heard = new Set<Transport>()
+  for (const node of others) {
+    node.onBroadcast(() => {
+      heard.add(node)
+      return Promise.resolve('accept')
+    })
+  }
+  await until('all are connected', () => others.every((node) => node.connectedPeers().length > 0), 60_000)
+  for (let message = 0; heard.size < others.length; message++) {
+    await first.broadcast(Buffer.from(`message ${String(message)}`))
+    const before = heard.size
+    await until('somebody hears more', () => heard.size > before, 1_000).catch(() => undefined)
+    if (message > 60) break
+  }
+  t.equal(heard.size, others.length, 'what one says all hear')
+  await until('there is room again', () => first.connectedPeers().length <= size.lasting)
+  t.ok(first.connectedPeers().length > 0)
 })
 
 t.test('links are probed: the round trip over the streams of broadcasts is known', async (t) => {

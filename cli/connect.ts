@@ -1,5 +1,5 @@
 import { Client } from '../client/index.js'
-import { nodeTransport, openPublishChannel, type NodeAddress, type PublishChannel } from '../client/node.js'
+import { nodeTransport, type NodeAddress } from '../client/node.js'
 import type { Call, Options } from './command.js'
 import { SETTINGS_OPTIONS, settingsOf } from './settings-options.js'
 import { UsageError } from './usage-error.js'
@@ -23,22 +23,23 @@ export const OWN_APP = 'com.example.millrace'
 
 /**
  * Runs `work` with a client for the node that the flags name (`--node`, `--socket`, else the socket of the
- * configuration) and closes it. `openChannel` opens a second connection, for publishing.
+ * configuration) and closes it. `openChannel` gives another one, which publishes over a WebSocket.
  *
  * @param appId the app to speak as, where it is not that of the flags
  */
 export async function withClient<T>(
   call: Call,
-  work: (client: Client, openChannel: () => Promise<PublishChannel>) => Promise<T>,
+  work: (client: Client, openChannel: () => Client) => Promise<T>,
   appId?: string,
 ): Promise<T> {
   const address = addressOf(call)
-  const client = new Client(nodeTransport(address), {
+  const manifest = {
     appId: appId ?? call.text('app') ?? OWN_APP,
     displayName: 'millrace command line',
     version: packageVersion(),
-  })
-  const openChannel = async (): Promise<PublishChannel> => openPublishChannel(address, await client.token())
+  }
+  const client = new Client(nodeTransport(address), manifest)
+  const openChannel = (): Client => new Client(nodeTransport(address, { webSocket: true }), manifest)
   try {
     return await work(client, openChannel)
   } finally {

@@ -36,5 +36,7 @@ async function showLine(call: Call, line: string): Promise<Offsets | undefined> 
       if (parsed.severity === 'error') throw new AnswerFailedError(parsed.message)
       if (!call.json) await write(stderr, `${paint(stderr, env, 'yellow', 'warning:')} ${parsed.message}\n`)
       return undefined
+    default:
+      return undefined
   }
 }

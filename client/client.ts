@@ -1,30 +1,38 @@
-import type { EventOrder, Publication, StreamId } from '../core/index.js'
-import { RequestRefusedError } from './errors.js'
+import type { EventOrder, Publication } from '../core/index.js'
+import {
+  isKnown,
+  parseAnswerLine,
+  type AnswerLine,
+  type MonotonicLine,
+  type Offsets,
+  type QueryLine,
+  type SubscribeLine,
+} from './answer.js'
+import { AnswerFailedError, NodeUnreachableError, OutcomeUnknownError } from './errors.js'
+import { draftText, type EventDraft } from './event-draft.js'
+import { followOverHttp } from './http-answer.js'
 import { splitLines } from './lines.js'
-import type { PeersReport } from './peers.js'
-import type { RouteReport } from './routes.js'
 import type { IdentityInfo, TopicInfo } from './node-info.js'
+import type { PeersReport } from './peers.js'
+import { readText, Requests, type AppManifest } from './requests.js'
+import type { Delivery } from './resume-point.js'
+import type { RouteReport } from './routes.js'
+import { SharedChannel } from './shared-channel.js'
+import type { StreamService } from './socket-channel.js'
 import type { StreamReport } from './streams.js'
-import type { Method, Transport, TransportResponse } from './transport.js'
-
-/** Who asks. Apps below `com.example.` need no permission. */
-export interface AppManifest {
-  readonly appId: string
-  readonly displayName: string
-  readonly version: string
-}
-
-/** How far something goes in each stream: stream id to offset. */
-export type Offsets = Readonly<Record<StreamId, number>>
+import { Subscription, type QueryNature, type SubscribeOptions } from './subscription.js'
+import type { Transport } from './transport.js'
+import { abortedError } from './unless-aborted.js'
 
 /** Order and bounds of a one-shot query. */
 export interface QueryBounds {
   readonly order?: EventOrder
   /** Exclusive. */
   readonly lowerBound?: Offsets
-  /** Inclusive. */
+  /** Inclusive; by default what the node has at the beginning. */
   readonly upperBound?: Offsets
-  readonly signal?: AbortSignal
+  /** Ends the query with an error. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** What a node tells about itself. */
@@ -34,15 +42,25 @@ export interface NodeInfo {
   readonly version: string
 }
 
-/** Talks to one node. The token is fetched with the first request, and again when the node no longer takes it. */
-export class Client {
+/**
+ * Talks to one node. The token is fetched with the first request, and again when the node no longer takes it.
+ *
+ * Requests are refused with a {@link RequestRefusedError}, fail with a {@link NodeUnreachableError}, and end with an error
+ * of code `ERR_ABORTED` when the caller's signal comes.
+ */
+export class Client implements AsyncDisposable {
   readonly #transport: Transport
-  readonly #manifest: AppManifest
-  #token: Promise<string> | undefined
+  readonly #requests: Requests
+  readonly #channel: SharedChannel | undefined
+  /** What ends the subscriptions that are being read. */
+  readonly #ends = new Set<() => void>()
+  #isClosed = false
 
   constructor(transport: Transport, manifest: AppManifest) {
     this.#transport = transport
-    this.#manifest = manifest
+    this.#requests = new Requests(transport, manifest)
+    const { openChannel } = transport
+    this.#channel = openChannel === undefined ? undefined : new SharedChannel(this.#requests, openChannel)
   }
 
   /** Where the node is, for messages. */
@@ -51,32 +69,78 @@ export class Client {
   }
 
   /**
-   * Publishes events given as JSON texts of `{"tags":[…],"payload":…}`, in one commit; the payloads are sent as they
-   * are.
+   * Publishes events in one commit; resolves when they are on disk, with where each of them went. Over a WebSocket the node
+   * stores publishes in the order of the calls, also of those that are under way together.
+   *
+   * @throws OutcomeUnknownError when the connection broke off, and nobody knows whether they were stored; nor does one who
+   *   ends it by the signal. PayloadError
    */
-  async publish(events: readonly string[], signal?: AbortSignal): Promise<readonly Publication[]> {
-    const body = `{"data":[${events.join(',')}]}`
-    const { data } = (await this.#askJson('POST', '/api/v2/events/publish', body, signal)) as { data: Publication[] }
-    return data
+  async publish(events: readonly EventDraft[], signal?: AbortSignal): Promise<readonly Publication[]> {
+    const texts = events.map(draftText)
+    try {
+      if (this.#channel === undefined) return await this.#publishOverHttp(texts, signal)
+      const channel = await this.#channel.get(signal)
+      return await channel.publish(texts, signal)
+    } catch (error) {
+      throw error instanceof NodeUnreachableError && !error.neverSent ? new OutcomeUnknownError(error) : error
+    }
   }
 
-  /** Lines of the answer as JSON texts: events and diagnostics, at last the offsets. */
-  query(query: string, { order = 'asc', lowerBound, upperBound, signal }: QueryBounds = {}): AsyncGenerator<string> {
-    return this.#askLines('/api/v2/events/query', { query, order, lowerBound, upperBound }, signal)
+  /**
+   * What a query finds: events and warnings, at last the offsets up to which it looked. Leaving the loop closes the
+   * connection. It goes over HTTP also where there is a WebSocket: only there can a slow reader hold up the node.
+   *
+   * @throws AnswerFailedError when it fails in its middle
+   */
+  async *query<P = unknown>(query: string, bounds: QueryBounds = {}): AsyncGenerator<QueryLine<P>, void, undefined> {
+    for await (const text of this.queryTexts(query, bounds)) {
+      const line = typedLine({ text, line: parseAnswerLine(text) })
+      if (line !== undefined) yield line as QueryLine<P>
+    }
   }
 
-  /** Lines as JSON texts: what is there, the offsets, then live events without end. */
-  subscribe(query: string, { lowerBound, signal }: Omit<QueryBounds, 'order'> = {}): AsyncGenerator<string> {
-    return this.#askLines('/api/v2/events/subscribe', { query, lowerBound }, signal)
+  /** As {@link query}, but the lines as the node wrote them, an error in the middle included. */
+  async *queryTexts(query: string, bounds: QueryBounds = {}): AsyncGenerator<string, void, undefined> {
+    const { order = 'asc', lowerBound, upperBound, signal } = bounds
+    const body = JSON.stringify({ query, order, lowerBound, upperBound })
+    const answer = await this.#requests.ask('POST', '/api/v2/events/query', body, signal)
+    for await (const text of splitLines(answer.body)) {
+      // What has arrived by then would still be delivered.
+      if (signal?.aborted) throw abortedError(signal.reason)
+      yield text
+    }
+  }
+
+  /**
+   * What a query finds and will find: what is stored, the offsets up to which that goes, then events as they come. See
+   * {@link Subscription}. After each reconnection the offsets come again.
+   */
+  subscribe<P = unknown>(query: string, options: SubscribeOptions = {}): Subscription<SubscribeLine<P>> {
+    const deliver = typedLine as (delivery: Delivery) => SubscribeLine<P> | undefined
+    return this.#subscription('subscribe', query, options, deliver)
+  }
+
+  /** As {@link subscribe}, but the lines as the node wrote them, an error in the middle included. */
+  subscribeTexts(query: string, options: SubscribeOptions = {}): Subscription<string> {
+    return this.#subscription('subscribe', query, options, ({ text }) => text)
+  }
+
+  /**
+   * As {@link subscribe}, but in the order of all events: when one turns up that belongs before delivered ones, the last
+   * line is a time travel. Forget what you have from there on, and subscribe again.
+   */
+  subscribeMonotonic<P = unknown>(query: string, options: SubscribeOptions = {}): Subscription<MonotonicLine<P>> {
+    const deliver = typedLine as (delivery: Delivery) => MonotonicLine<P> | undefined
+    return this.#subscription('subscribe_monotonic', query, options, deliver)
   }
 
   async offsets(signal?: AbortSignal): Promise<{ readonly present: Offsets; readonly toReplicate: Offsets }> {
-    const reply = await this.#askJson('GET', '/api/v2/events/offsets', undefined, signal)
+    const reply = await this.#requests.askJson('GET', '/api/v2/events/offsets', undefined, signal)
     return reply as { present: Offsets; toReplicate: Offsets }
   }
 
   async nodeInfo(signal?: AbortSignal): Promise<NodeInfo> {
-    return (await this.#askJson('GET', '/api/v2/node/info', undefined, signal)) as NodeInfo
+    return (await this.#requests.askJson('GET', '/api/v2/node/info', undefined, signal)) as NodeInfo
   }
 
   async nodeId(signal?: AbortSignal): Promise<string> {
@@ -85,33 +149,33 @@ export class Client {
   }
 
   async streams(signal?: AbortSignal): Promise<readonly StreamReport[]> {
-    const reply = await this.#askJson('GET', '/api/millrace/v1/streams', undefined, signal)
+    const reply = await this.#requests.askJson('GET', '/api/millrace/v1/streams', undefined, signal)
     return (reply as { streams: StreamReport[] }).streams
   }
 
   /** The swarm as the node sees it. */
   async peers(signal?: AbortSignal): Promise<PeersReport> {
-    return (await this.#askJson('GET', '/api/millrace/v1/peers', undefined, signal)) as PeersReport
+    return (await this.#requests.askJson('GET', '/api/millrace/v1/peers', undefined, signal)) as PeersReport
   }
 
   async identity(signal?: AbortSignal): Promise<IdentityInfo> {
-    return (await this.#askJson('GET', '/api/millrace/v1/identity', undefined, signal)) as IdentityInfo
+    return (await this.#requests.askJson('GET', '/api/millrace/v1/identity', undefined, signal)) as IdentityInfo
   }
 
   /** After a restored backup: events go into new streams from now on. For operators, over the Unix socket. */
   async beginEpoch(signal?: AbortSignal): Promise<IdentityInfo> {
-    return (await this.#askJson('POST', '/api/millrace/v1/identity/epoch', undefined, signal)) as IdentityInfo
+    return (await this.#requests.askJson('POST', '/api/millrace/v1/identity/epoch', undefined, signal)) as IdentityInfo
   }
 
   async topics(signal?: AbortSignal): Promise<readonly TopicInfo[]> {
-    const reply = await this.#askJson('GET', '/api/millrace/v1/topics', undefined, signal)
+    const reply = await this.#requests.askJson('GET', '/api/millrace/v1/topics', undefined, signal)
     return (reply as { topics: TopicInfo[] }).topics
   }
 
   /** Deletes all events of a topic that is not in use. For operators, over the Unix socket. */
   async deleteTopic(name: string, signal?: AbortSignal): Promise<TopicInfo> {
     const path = `/api/millrace/v1/topics/${encodeURIComponent(name)}`
-    return (await this.#askJson('DELETE', path, undefined, signal)) as TopicInfo
+    return (await this.#requests.askJson('DELETE', path, undefined, signal)) as TopicInfo
   }
 
   /**
@@ -119,102 +183,100 @@ export class Client {
    * socket.
    */
   async *verify(signal?: AbortSignal): AsyncGenerator<string> {
-    const { body } = await this.#ask('POST', '/api/millrace/v1/verify', undefined, signal)
+    const { body } = await this.#requests.ask('POST', '/api/millrace/v1/verify', undefined, signal)
     yield* splitLines(body)
   }
 
   /** What a query would do, found out without running it. */
   async explain(query: string, { order, signal }: QueryBounds = {}): Promise<Readonly<Record<string, unknown>>> {
     const body = JSON.stringify({ query, order })
-    return (await this.#askJson('POST', '/api/millrace/v1/explain', body, signal)) as Record<string, unknown>
+    const reply = await this.#requests.askJson('POST', '/api/millrace/v1/explain', body, signal)
+    return reply as Record<string, unknown>
   }
 
   /** Which stream an event with these tags would go to, by the routes that the node has in force. */
   async route(tags: readonly string[], appId: string, signal?: AbortSignal): Promise<RouteReport> {
     const body = JSON.stringify({ tags, appId })
-    return (await this.#askJson('POST', '/api/millrace/v1/route', body, signal)) as RouteReport
+    return (await this.#requests.askJson('POST', '/api/millrace/v1/route', body, signal)) as RouteReport
   }
 
   /** The token that requests carry, for what asks beside this client. */
   token(signal?: AbortSignal): Promise<string> {
-    return this.#authorised(signal)
+    return this.#requests.token(signal)
   }
 
+  /** Idempotent. Ends subscriptions; other requests under way fail. */
   close(): void {
+    this.#isClosed = true
+    for (const end of this.#ends) end()
+    this.#channel?.close()
     this.#transport.close()
   }
 
-  async #askJson(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<unknown> {
-    const response = await this.#ask(method, path, body, signal)
-    return JSON.parse(await readText(response))
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close()
+    return Promise.resolve()
   }
 
-  async *#askLines(path: string, request: object, signal?: AbortSignal): AsyncGenerator<string> {
-    const { body } = await this.#ask('POST', path, JSON.stringify(request), signal)
-    yield* splitLines(body)
+  async #publishOverHttp(texts: readonly string[], signal?: AbortSignal): Promise<readonly Publication[]> {
+    const body = `{"data":[${texts.join(',')}]}`
+    const reply = await this.#requests.askJson('POST', '/api/v2/events/publish', body, signal)
+    return (reply as { data: Publication[] }).data
   }
 
-  /** Asks with the token, and once more with a new one when the node does not take the old one any more. */
-  async #ask(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
-    const isFirst = this.#token === undefined
-    const response = await this.#send(method, path, body, signal)
-    if (response.status !== 401 || isFirst) return accept(response)
-    await readText(response)
-    this.#token = undefined
-    return accept(await this.#send(method, path, body, signal))
-  }
-
-  async #send(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
-    const headers = { authorization: `Bearer ${await this.#authorised(signal)}` }
-    if (body === undefined) return this.#transport.request({ method, path, headers, signal })
-    const typed = { ...headers, 'content-type': 'application/json' }
-    return this.#transport.request({ method, path, headers: typed, body, signal })
-  }
-
-  #authorised(signal: AbortSignal | undefined): Promise<string> {
-    const token = (this.#token ??= this.#authenticate(signal))
-    token.catch(() => {
-      if (this.#token === token) this.#token = undefined
-    })
-    return token
-  }
-
-  async #authenticate(signal: AbortSignal | undefined): Promise<string> {
-    const response = await this.#transport.request({
-      method: 'POST',
-      path: '/api/v2/auth',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(this.#manifest),
-      signal,
-    })
-    const { token } = JSON.parse(await readText(await accept(response))) as { token: string }
-    return token
-  }
-}
-
-/** @throws RequestRefusedError */
-async function accept(response: TransportResponse): Promise<TransportResponse> {
-  if (response.status >= 200 && response.status < 300) return response
-  const text = await readText(response)
-  const { code, message } = errorBody(text)
-  throw new RequestRefusedError(response.status, code, message ?? `HTTP status ${String(response.status)}`)
-}
-
-function errorBody(text: string): { readonly code: string; readonly message?: string } {
-  try {
-    const body: unknown = JSON.parse(text)
-    if (typeof body === 'object' && body !== null && 'code' in body && 'message' in body) {
-      return { code: String(body.code), message: String(body.message) }
+  #subscription<Line>(
+    service: StreamService,
+    query: string,
+    options: SubscribeOptions,
+    deliver: (delivery: Delivery) => Line | undefined,
+  ): Subscription<Line> {
+    // The node takes a session for the monotonic kind, which means nothing.
+    const request = service === 'subscribe' ? { query } : { query, session: 'millrace' }
+    const source = {
+      open: (lowerBound: Offsets, { resumption }: QueryNature, signal: AbortSignal) => {
+        const body = JSON.stringify({ ...request, lowerBound })
+        // A slow reader of a WebSocket is left and resumed, so what cannot be resumed must not go there.
+        const channel = resumption === 'once' ? undefined : this.#channel
+        return channel === undefined
+          ? followOverHttp(this.#requests, `/api/v2/events/${service}`, body, signal)
+          : followOverSocket(channel, service, body, signal)
+      },
+      describe: (signal: AbortSignal) => this.#natureOf(query, signal),
+      deliver,
+      onClose: (end: () => void) => this.#onClose(end),
     }
-  } catch {
-    // Not from a node of ours, or not an error body: the status has to do.
+    return new Subscription(source, options)
   }
-  return { code: 'ERR_UNKNOWN' }
+
+  #onClose(end: () => void): () => void {
+    if (this.#isClosed) end()
+    this.#ends.add(end)
+    return () => this.#ends.delete(end)
+  }
+
+  /** Only the node reads AQL, so it is asked about queries that may be of a special kind. */
+  async #natureOf(query: string, signal: AbortSignal): Promise<QueryNature> {
+    if (!/AGGREGATE|LIMIT|PRAGMA/.test(query)) return { resumption: 'events', ends: false }
+    const { features, source } = await this.explain(query, { signal })
+    const has = (name: string): boolean => Array.isArray(features) && features.includes(name)
+    if (source !== 'events') return { resumption: 'once', ends: has('limit') }
+    const resumption = has('aggregate') ? 'aggregate' : has('limit') ? 'once' : 'events'
+    return { resumption, ends: has('limit') }
+  }
 }
 
-async function readText({ body }: TransportResponse): Promise<string> {
-  const decoder = new TextDecoder()
-  let text = ''
-  for await (const chunk of body) text += decoder.decode(chunk, { stream: true })
-  return text + decoder.decode()
+async function* followOverSocket(
+  shared: SharedChannel,
+  service: StreamService,
+  request: string,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  const channel = await shared.get(signal)
+  yield* channel.lines(service, request, signal)
+}
+
+/** The line for those who read values; `undefined` when this version does not know it. @throws AnswerFailedError */
+function typedLine({ line }: Delivery): AnswerLine | undefined {
+  if (line.type === 'diagnostic' && line.severity === 'error') throw new AnswerFailedError(line.message)
+  return isKnown(line) ? line : undefined
 }

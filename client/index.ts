@@ -1,10 +1,37 @@
-export { parseAnswerLine, payloadText, type AnswerEvent, type AnswerLine } from './answer.js'
-export { Client, type AppManifest, type NodeInfo, type Offsets, type QueryBounds } from './client.js'
-export { AnswerFailedError, NodeUnreachableError, RequestRefusedError } from './errors.js'
+export {
+  parseAnswerLine,
+  payloadText,
+  type AnswerEvent,
+  type AnswerLine,
+  type AntiEventLine,
+  type EventLine,
+  type FailureLine,
+  type MonotonicEventLine,
+  type MonotonicLine,
+  type Offsets,
+  type OffsetsLine,
+  type QueryLine,
+  type SubscribeLine,
+  type TimeTravelLine,
+  type WarningLine,
+} from './answer.js'
+export { Client, type NodeInfo, type QueryBounds } from './client.js'
+export {
+  AnswerFailedError,
+  NodeUnreachableError,
+  OutcomeUnknownError,
+  PayloadError,
+  RequestRefusedError,
+} from './errors.js'
+export type { EventDraft } from './event-draft.js'
 export { fetchTransport } from './fetch-transport.js'
 export { splitLineBytes } from './lines.js'
-export type { AlarmReport, PeerReport, PeersReport } from './peers.js'
 export type { IdentityInfo, TopicInfo } from './node-info.js'
+export type { AlarmReport, PeerReport, PeersReport } from './peers.js'
+export type { AppManifest } from './requests.js'
+export type { RetryPauses } from './retry.js'
 export type { RouteReport } from './routes.js'
+export type { PlatformSocket, SocketChannel } from './socket-channel.js'
 export type { Limits, StreamReport } from './streams.js'
-export type { Method, Transport, TransportRequest, TransportResponse } from './transport.js'
+export type { SubscribeOptions, Subscription, SubscriptionState } from './subscription.js'
+export type { Method, Transport, TransportOptions, TransportRequest, TransportResponse } from './transport.js'

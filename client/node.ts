@@ -1,44 +1,38 @@
 import { Agent, request as sendHttp, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
-import { AbortedError } from '../core/index.js'
 import { NodeUnreachableError } from './errors.js'
-import { PublishChannel } from './publish-channel.js'
-import type { Transport, TransportRequest, TransportResponse } from './transport.js'
-
-export type { PublishChannel }
+import { socketUrl } from './platform-socket.js'
+import { SocketChannel } from './socket-channel.js'
+import type { Transport, TransportOptions, TransportRequest, TransportResponse } from './transport.js'
+import { abortedError } from './unless-aborted.js'
 
 /** Where a node is: the path of its Unix socket, or its URL. */
 export type NodeAddress = { readonly socketPath: string } | { readonly url: string }
 
 /** Carries requests over connections that are kept open, for Node. */
-export function nodeTransport(address: NodeAddress): Transport {
+export function nodeTransport(address: NodeAddress, options: TransportOptions = {}): Transport {
   const agent = new Agent({ keepAlive: true })
   const target = 'url' in address ? address.url.replace(/\/+$/, '') : address.socketPath
   const place = 'url' in address ? placeOf(address.url) : { socketPath: address.socketPath }
   return {
     target,
     request: (request) => send(request, { ...place, agent }, target),
+    ...(options.webSocket === true ? { openChannel: (token: string) => openChannel(address, target, token) } : {}),
     close: () => {
       agent.destroy()
     },
   }
 }
 
-/** Milliseconds in which a WebSocket must be open. */
-const OPEN_MS = 10_000
-
-/** Opens a WebSocket for publishing; `token` is that of a {@link Client} for the node. @throws NodeUnreachableError */
-export async function openPublishChannel(address: NodeAddress, token: string): Promise<PublishChannel> {
+async function openChannel(address: NodeAddress, target: string, token: string): Promise<SocketChannel> {
   // Loaded only here: most callers need no WebSocket.
   const { WebSocket } = await import('ws')
   const isUrl = 'url' in address
-  const base = isUrl ? address.url.replace(/^http/i, 'ws').replace(/\/+$/, '') : 'ws://localhost'
-  const socket = new WebSocket(`${base}/api/v2/events?${encodeURIComponent(token)}`, {
+  const socket = new WebSocket(socketUrl(isUrl ? target : 'http://localhost', token), {
     perMessageDeflate: false,
-    handshakeTimeout: OPEN_MS,
     ...(isUrl ? {} : { createConnection: () => connect(address.socketPath) }),
   })
-  return PublishChannel.open(socket, isUrl ? address.url : address.socketPath)
+  return SocketChannel.open(socket, target)
 }
 
 interface Place {
@@ -57,7 +51,17 @@ function send(request: TransportRequest, place: Place, target: string): Promise<
   const { method, path, headers, body, signal } = request
   return new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-    const outgoing = sendHttp({ ...place, method, path, headers: { ...headers, ...length }, signal })
+    const outgoing = sendHttp({ ...place, method, path, headers: { ...headers, ...length } })
+    // Not as an option of the request, which would end the connection with an error: in the moment in which a connection
+    // goes back to the agent nobody listens for one, and it would end the process.
+    const leave = (): void => {
+      outgoing.destroy()
+    }
+    if (signal?.aborted) leave()
+    signal?.addEventListener('abort', leave, { once: true })
+    outgoing.once('close', () => {
+      signal?.removeEventListener('abort', leave)
+    })
     outgoing.once('response', (response) => {
       resolve({ status: response.statusCode ?? 0, body: chunksOf(response, target, signal) })
     })
@@ -81,7 +85,7 @@ async function* chunksOf(
 }
 
 function toError(error: unknown, target: string, signal: AbortSignal | undefined): Error {
-  if (signal?.aborted) return new AbortedError('the caller ended the request', { cause: error })
+  if (signal?.aborted) return abortedError(error)
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   const [reason, neverSent] = REASONS[code] ?? [error instanceof Error ? error.message : String(error), false]
   return new NodeUnreachableError(`no answer from the node at ${target}: ${reason}`, { cause: error, neverSent })

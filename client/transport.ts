@@ -1,3 +1,5 @@
+import type { SocketChannel } from './socket-channel.js'
+
 /** What is done with a resource. */
 export type Method = 'GET' | 'POST' | 'DELETE'
 
@@ -22,7 +24,15 @@ export interface TransportResponse {
 export interface Transport {
   /** For messages, such as `http://127.0.0.1:4454`. */
   readonly target: string
-  /** @throws NodeUnreachableError, also from `body` when the connection breaks off; or the reason of the signal */
+  /** @throws NodeUnreachableError, also from `body` when the connection breaks off; or AbortedError */
   request(request: TransportRequest): Promise<TransportResponse>
+  /** Opens a WebSocket for publishes and subscriptions; without it they go over HTTP. @throws NodeUnreachableError */
+  readonly openChannel?: (token: string) => Promise<SocketChannel>
   close(): void
+}
+
+/** How a node is talked to. */
+export interface TransportOptions {
+  /** Publishes and subscriptions share one WebSocket instead of taking a connection each. By default they do not. */
+  readonly webSocket?: boolean
 }

@@ -47,6 +47,7 @@ export type ErrorCode =
   | 'ERR_USAGE'
   | 'ERR_INPUT_UNREADABLE'
   | 'ERR_NODE_UNREACHABLE'
+  | 'ERR_OUTCOME_UNKNOWN'
   | 'ERR_REQUEST_REFUSED'
   | 'ERR_ANSWER_FAILED'
   // node/api: what a request gets wrong

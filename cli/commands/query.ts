@@ -43,7 +43,7 @@ async function runQuery(call: Call): Promise<number> {
         stdout,
         `${call.json ? JSON.stringify({ code: 'OK', result: plan }) : JSON.stringify(plan, null, 2)}\n`,
       )
-    } else await showAnswer(call, client.query(aql, { order, signal }))
+    } else await showAnswer(call, client.queryTexts(aql, { order, signal }))
     return EXIT.ok
   })
 }

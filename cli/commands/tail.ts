@@ -1,8 +1,9 @@
-import { parseAnswerLine, type Client, type Offsets } from '../../client/index.js'
+import { parseAnswerLine, type Client, type Offsets, type SubscriptionState } from '../../client/index.js'
 import type { Call, Command } from '../command.js'
 import { CONNECT_OPTIONS, withClient } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
 import { showAnswer } from '../show-answer.js'
+import { paint, write } from '../terminal.js'
 import { UsageError } from '../usage-error.js'
 
 /** Events that are held to be shown in the right order. */
@@ -12,7 +13,10 @@ export const tail: Command = {
   name: 'tail',
   summary: 'Follow events as they happen',
   usage: '[FLAGS] [QUERY]',
-  details: 'Without a query all events are followed. Ends with Ctrl-C.',
+  details: [
+    'Without a query all events are followed. Ends with Ctrl-C. When the node goes away, which is said on stderr, tail goes',
+    'on as soon as it is back: nothing is left out or shown twice.',
+  ].join('\n'),
   examples: [
     'millrace tail',
     `millrace tail "FROM 'log'"`,
@@ -38,9 +42,11 @@ async function runTail(call: Call): Promise<number> {
   const { signal } = call.terminal
   try {
     await withClient(call, async (client) => {
-      const lowerBound = call.flag('all') ? {} : await present(client, signal)
-      if (lines > 0) await showLast(call, client, { query, lines, upperBound: lowerBound })
-      await showAnswer(call, client.subscribe(query, { lowerBound, signal }))
+      // Asked in any case: a node that cannot be reached at first is an error, one that goes away is waited for.
+      const { present } = await client.offsets(signal)
+      if (lines > 0) await showLast(call, client, { query, lines, upperBound: present })
+      const lowerBound = call.flag('all') ? {} : present
+      await showAnswer(call, client.subscribeTexts(query, { lowerBound, signal, onState: teller(call) }))
     })
   } catch (error) {
     // Ctrl-C is how this ends.
@@ -49,8 +55,18 @@ async function runTail(call: Call): Promise<number> {
   return EXIT.ok
 }
 
-async function present(client: Client, signal: AbortSignal): Promise<Offsets> {
-  return (await client.offsets(signal)).present
+/** Says when the node goes away and when it is back; nothing is missed in between. */
+function teller({ terminal }: Call): (state: SubscriptionState) => void {
+  const { stderr, env } = terminal
+  let isGone = false
+  const say = (text: string): void => {
+    void write(stderr, `${paint(stderr, env, 'yellow', text)}\n`)
+  }
+  return (state) => {
+    if (state.state === 'waiting' && !isGone) say(`${state.error.message}; trying again`)
+    if (state.state === 'live' && isGone) say('going on where it broke off')
+    if (state.state !== 'connecting') isGone = state.state === 'waiting'
+  }
 }
 
 interface Last {
@@ -61,7 +77,7 @@ interface Last {
 
 async function showLast(call: Call, client: Client, { query, lines, upperBound }: Last): Promise<void> {
   const last: string[] = []
-  for await (const line of client.query(query, { order: 'desc', upperBound, signal: call.terminal.signal })) {
+  for await (const line of client.queryTexts(query, { order: 'desc', upperBound, signal: call.terminal.signal })) {
     const { type } = parseAnswerLine(line)
     if (type === 'event') last.push(line)
     if (last.length >= lines) break

@@ -1,13 +1,12 @@
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { NodeUnreachableError, RequestRefusedError, type Client } from '../../client/index.js'
-import type { PublishChannel } from '../../client/node.js'
+import { NodeUnreachableError, OutcomeUnknownError, RequestRefusedError, type Client } from '../../client/index.js'
 import type { QueuedEvent } from './line-queue.js'
 
 export interface BatchSenderOptions {
   readonly client: Pick<Client, 'publish'>
   /** Opens what several requests can go out on at a time. */
-  readonly openChannel: () => Promise<Pick<PublishChannel, 'publish' | 'close'>>
+  readonly openChannel: () => Pick<Client, 'publish' | 'close'>
   /** How long to go on trying when the node does not answer, milliseconds. */
   readonly retryMs: number
   /** Ends after the requests under way. */
@@ -38,7 +37,7 @@ export class BatchSender {
   readonly #options: BatchSenderOptions
   /** Settles with the oldest batch under way first; each waits for the one before, and fails with it. */
   readonly #underWay: Promise<void>[] = []
-  #channel: Promise<Pick<PublishChannel, 'publish' | 'close'>> | undefined
+  #channel: Pick<Client, 'publish' | 'close'> | undefined
   #hasSent = false
   #hasFailed = false
 
@@ -79,18 +78,15 @@ export class BatchSender {
 
   /** What is under way is given up. */
   close(): void {
-    const close = (channel: Pick<PublishChannel, 'close'>): void => {
-      channel.close()
-    }
-    this.#channel?.then(close, () => undefined)
+    this.#channel?.close()
     this.#channel = undefined
   }
 
   /** Never rejects: gives the error instead. */
   async #attempt(batch: Batch): Promise<unknown> {
     try {
-      const channel = await (this.#channel ??= this.#options.openChannel())
-      await channel.publish(textsOf(batch))
+      this.#channel ??= this.#options.openChannel()
+      await this.#channel.publish(textsOf(batch))
       return undefined
     } catch (error) {
       this.#hasFailed = true
@@ -150,5 +146,6 @@ function placed(error: unknown, batch: Batch): unknown {
   }
   if (!(error instanceof NodeUnreachableError)) return error
   const fate = error.neverSent ? 'not sent' : 'sent, but whether they were stored is not known'
-  return new NodeUnreachableError(`${error.message}; ${lines}: ${fate}`, { cause: error, neverSent: error.neverSent })
+  const reason = error instanceof OutcomeUnknownError ? error.reason : error.message
+  return new NodeUnreachableError(`${reason}; ${lines}: ${fate}`, { cause: error, neverSent: error.neverSent })
 }

@@ -7,7 +7,13 @@ import { LineQueue } from '../../cli/publish/line-queue.js'
 import { publishLines, type PublishLinesOptions } from '../../cli/publish/publish-lines.js'
 import { ResumeFile, type Progress } from '../../cli/publish/resume-file.js'
 import { parseTagTemplates } from '../../cli/publish/tag-template.js'
-import { NodeUnreachableError, RequestRefusedError, splitLineBytes, type Client } from '../../client/index.js'
+import {
+  NodeUnreachableError,
+  RequestRefusedError,
+  splitLineBytes,
+  type Client,
+  type EventDraft,
+} from '../../client/index.js'
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const plain = { tags: ['x'], templates: [], isEnvelope: false }
@@ -100,7 +106,10 @@ function options(
     again,
     remembered,
     client: fakeClient([]).client,
-    openChannel: () => Promise.reject(new NodeUnreachableError('no WebSocket', { neverSent: true })),
+    openChannel: () => ({
+      publish: () => Promise.reject(new NodeUnreachableError('no WebSocket', { neverSent: true })),
+      close: () => undefined,
+    }),
     input: linesOf(10),
     builder: { tags: [], templates: [], isEnvelope: false },
     batch: 4,
@@ -185,17 +194,17 @@ t.test('a signal ends it after the requests under way', async (t) => {
 /** A connection on which requests are answered at the word of the test. */
 function heldChannel(stored: string[]) {
   const held: { readonly events: readonly string[]; readonly answer: (error?: Error) => void }[] = []
-  const publish = (events: readonly string[]): Promise<void> =>
+  const publish = (events: readonly EventDraft[]): Promise<never[]> =>
     new Promise((resolve, reject) => {
       const answer = (error?: Error): void => {
         if (error === undefined) {
-          stored.push(...events)
-          resolve()
+          stored.push(...events.map(String))
+          resolve([])
         } else reject(error)
       }
-      held.push({ events, answer })
+      held.push({ events: events.map(String), answer })
     })
-  return { held, openChannel: () => Promise.resolve({ publish, close: () => undefined }) }
+  return { held, openChannel: () => ({ publish, close: () => undefined }) }
 }
 
 t.test(
@@ -235,17 +244,16 @@ t.test('whatever becomes of requests, every line is stored, and none twice witho
     fc.asyncProperty(fc.array(outcome, { maxLength: 12 }), fc.integer({ min: 1, max: 3 }), async (outcomes, batch) => {
       const { stored, client } = fakeClient([])
       const channel = fakeClient(outcomes)
-      const openChannel = () =>
-        Promise.resolve({
-          publish: async (events: readonly string[]) => {
-            try {
-              await channel.client.publish(events)
-            } finally {
-              stored.push(...channel.stored.splice(0))
-            }
-          },
-          close: () => undefined,
-        })
+      const openChannel = () => ({
+        publish: async (events: readonly EventDraft[]) => {
+          try {
+            return await channel.client.publish(events)
+          } finally {
+            stored.push(...channel.stored.splice(0))
+          }
+        },
+        close: () => undefined,
+      })
       const given = options({ client, openChannel, batch })
       const { events } = await publishLines(given)
       const times = Array.from({ length: 10 }, (_, at) => numbers(stored).filter((line) => line === at + 1).length)

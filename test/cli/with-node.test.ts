@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { Client, fetchTransport, parseAnswerLine, payloadText, type Transport } from '../../client/index.js'
 import { nodeTransport } from '../../client/node.js'
+import { Collector } from '../support/collector.js'
 import { DaemonProcess } from '../support/daemon.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 import { plainNode } from '../support/plain-node.js'
@@ -183,6 +184,33 @@ t.test('tail shows the last events, then live ones, and ends quietly', async (t)
   t.equal(await text(child.stderr), '')
 })
 
+t.test('tail waits for a node that goes away, and goes on where it was', async (t) => {
+  await millrace(['publish', '-t', 'away'], '1\n2\n')
+  const child = start(['tail', '-j', '--all', "FROM 'away' SELECT _"])
+  child.stdin.end()
+  const ended = once(child, 'close')
+  const err = new Collector<string>()
+  child.stderr.setEncoding('utf8').on('data', err.push)
+  const out = new Collector<string>()
+  child.stdout.setEncoding('utf8').on('data', out.push)
+  const seen = (): any[] => lines(out.items.join(''))
+  await out.until(() => out.items.join('').includes('"offsets"'))
+  await daemon.kill()
+  await err.until((parts) => /trying again\n/.test(parts.join('')))
+  await daemon.startAgain()
+  await err.until((parts) => /going on where it broke off\n/.test(parts.join('')))
+  await millrace(['publish', '-t', 'away', '3'])
+  await out.until((parts) => parts.join('').includes('"payload":3}\n'))
+  child.kill('SIGINT')
+  t.equal((await ended)[0], 0)
+  t.same(
+    seen().flatMap(({ type, payload }) => (type === 'event' ? [payload] : [])),
+    [1, 2, 3],
+  )
+  const nobody = await millrace(['tail', '--all', '--node', 'http://127.0.0.1:1'])
+  t.match(nobody, { code: 1, out: '', err: /ERR_NODE_UNREACHABLE/ }, 'one that is not there at first is an error')
+})
+
 t.test('a reader that leaves ends a query without a word', async (t) => {
   const child = start(['query', '-j', 'FROM allEvents'])
   const ended = once(child, 'close')
@@ -239,7 +267,7 @@ t.test('the same client works over TCP, over the socket and over fetch', async (
     t.equal(second?.offset, (first?.offset ?? 0) + 1)
     const stop = new AbortController()
     const events: string[] = []
-    const live = client.subscribe("FROM 'client'", { signal: stop.signal })
+    const live = client.subscribeTexts("FROM 'client'", { signal: stop.signal })
     for await (const line of live) {
       if (parseAnswerLine(line).type === 'offsets') break
       events.push(payloadText(line))

@@ -40,7 +40,7 @@ async function openNode(t: Test, peers: readonly string[] = [], changes: Partial
 
 async function events(node: Node): Promise<unknown[]> {
   const found: unknown[] = []
-  for await (const line of node.client.query('FROM allEvents')) {
+  for await (const line of node.client.queryTexts('FROM allEvents')) {
     const value = JSON.parse(line) as { type: string; payload: unknown }
     if (value.type === 'event') found.push(value.payload)
   }

@@ -1,0 +1,102 @@
+import { MillraceError } from '../core/index.js'
+import { NodeUnreachableError, RequestRefusedError } from './errors.js'
+import type { Method, Transport, TransportResponse } from './transport.js'
+import { unlessAborted } from './unless-aborted.js'
+
+/** Who asks. Apps below `com.example.` need no permission. */
+export interface AppManifest {
+  readonly appId: string
+  readonly displayName: string
+  readonly version: string
+}
+
+/** Milliseconds in which a token must come. */
+const TOKEN_MS = 30_000
+
+/** Requests with the token of an app. It is fetched with the first one, and again when the node no longer takes it. */
+export class Requests {
+  readonly #transport: Transport
+  readonly #manifest: AppManifest
+  #token: Promise<string> | undefined
+
+  constructor(transport: Transport, manifest: AppManifest) {
+    this.#transport = transport
+    this.#manifest = manifest
+  }
+
+  async askJson(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<unknown> {
+    const response = await this.ask(method, path, body, signal)
+    return JSON.parse(await readText(response))
+  }
+
+  /** Asks with the token, and once more with a new one when the node does not take the old one any more. */
+  async ask(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
+    const isFirst = this.#token === undefined
+    const response = await this.#send(method, path, body, signal)
+    if (response.status !== 401 || isFirst) return accept(response)
+    await readText(response)
+    this.#token = undefined
+    return accept(await this.#send(method, path, body, signal))
+  }
+
+  token(signal?: AbortSignal): Promise<string> {
+    const token = (this.#token ??= this.#authenticate())
+    token.catch(() => {
+      if (this.#token === token) this.#token = undefined
+    })
+    return unlessAborted(token, signal)
+  }
+
+  async #send(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
+    const headers = { authorization: `Bearer ${await this.token(signal)}` }
+    if (body === undefined) return this.#transport.request({ method, path, headers, signal })
+    const typed = { ...headers, 'content-type': 'application/json' }
+    return this.#transport.request({ method, path, headers: typed, body, signal })
+  }
+
+  /** Many may wait for the token, so the signal of none of them ends it. */
+  async #authenticate(): Promise<string> {
+    try {
+      const response = await this.#transport.request({
+        method: 'POST',
+        path: '/api/v2/auth',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(this.#manifest),
+        signal: AbortSignal.timeout(TOKEN_MS),
+      })
+      const { token } = JSON.parse(await readText(await accept(response))) as { token: string }
+      return token
+    } catch (error) {
+      if (!(error instanceof MillraceError) || error instanceof RequestRefusedError) throw error
+      // What the token was wanted for has not been sent.
+      throw new NodeUnreachableError(error.message, { cause: error, neverSent: true })
+    }
+  }
+}
+
+/** @throws RequestRefusedError */
+async function accept(response: TransportResponse): Promise<TransportResponse> {
+  if (response.status >= 200 && response.status < 300) return response
+  const text = await readText(response)
+  const { code, message } = errorBody(text)
+  throw new RequestRefusedError(response.status, code, message ?? `HTTP status ${String(response.status)}`)
+}
+
+function errorBody(text: string): { readonly code: string; readonly message?: string } {
+  try {
+    const body: unknown = JSON.parse(text)
+    if (typeof body === 'object' && body !== null && 'code' in body && 'message' in body) {
+      return { code: String(body.code), message: String(body.message) }
+    }
+  } catch {
+    // Not from a node of ours, or not an error body: the status has to do.
+  }
+  return { code: 'ERR_UNKNOWN' }
+}
+
+export async function readText({ body }: TransportResponse): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of body) text += decoder.decode(chunk, { stream: true })
+  return text + decoder.decode()
+}

@@ -2,12 +2,14 @@ import { RequestRefusedError } from '../client/index.js'
 import { ConfigError } from '../config/index.js'
 import { nearestWord, MillraceError } from '../core/index.js'
 import type { Command } from './command.js'
+import { backup } from './commands/backup.js'
 import { config } from './commands/config.js'
 import { identity } from './commands/identity.js'
 import { offsets } from './commands/offsets.js'
 import { peers } from './commands/peers.js'
 import { publish } from './commands/publish.js'
 import { query } from './commands/query.js'
+import { restore } from './commands/restore.js'
 import { route } from './commands/route.js'
 import { run } from './commands/run.js'
 import { streams } from './commands/streams.js'
@@ -35,6 +37,8 @@ const COMMANDS: readonly Command[] = [
   identity,
   swarm,
   verify,
+  backup,
+  restore,
   config,
 ]
 

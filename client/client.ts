@@ -187,6 +187,15 @@ export class Client implements AsyncDisposable {
     yield* splitLines(body)
   }
 
+  /**
+   * Everything that the node has on disk as it is now: an archive, whose last file makes it whole. For operators, over the
+   * Unix socket.
+   */
+  async backup(withIdentity: boolean, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    const path = `/api/millrace/v1/backup${withIdentity ? '' : '?identity=false'}`
+    return (await this.#requests.ask('POST', path, undefined, signal)).body
+  }
+
   /** What a query would do, found out without running it. */
   async explain(query: string, { order, signal }: QueryBounds = {}): Promise<Readonly<Record<string, unknown>>> {
     const body = JSON.stringify({ query, order })

@@ -3,7 +3,7 @@ export interface IdentityInfo {
   readonly nodeId: string
   /** The same as libp2p writes it: `12D3KooW…`. */
   readonly peerId: string
-  /** How often the node has gone on from an older backup. */
+  /** Grows each time the node goes on from an older backup. */
   readonly epoch: number
 }
 

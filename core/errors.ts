@@ -29,6 +29,9 @@ export type ErrorCode =
   | 'ERR_TOPIC_UNKNOWN'
   | 'ERR_TOPIC_IN_USE'
   | 'ERR_DATA_DIRECTORY'
+  | 'ERR_BACKUP_INVALID'
+  | 'ERR_BACKUP_TARGET'
+  | 'ERR_BACKUP_RUNNING'
   | 'ERR_EVENT_TOO_LARGE'
   | 'ERR_BOUNDS_OUT_OF_RANGE'
   // replication

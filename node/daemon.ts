@@ -227,7 +227,7 @@ async function openApi({ options, directory, store, events, swarm, clock, inForc
     blobs: store.blobs,
     logger,
     topic: settings.swarm.topic,
-    operations: operationsOf(directory, store, settings.swarm.topic, logger),
+    operations: operationsOf({ directory, store, topic: settings.swarm.topic, logger, version, clock }),
     status: () => ({ uptimeMs: clock.monotonicMs() - startedMs, ...peerStates(swarm) }),
     swarm: () => swarm?.report(),
     health: () => healthOf(store),

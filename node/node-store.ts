@@ -12,6 +12,13 @@ export function storeOptions(
   logger: StoreLogger,
   clock: Clock,
 ): StoreOptions {
-  const { topic } = settings.swarm
-  return { directory, topic, clock, logger, ...settings.storage, reserveBytes: RESERVE_BYTES }
+  return { directory, topic: settings.swarm.topic, clock, ...storeSettings(settings, logger) }
+}
+
+/** The same, wherever the store is. */
+export function storeSettings(
+  settings: DaemonSettings,
+  logger: StoreLogger,
+): Omit<StoreOptions, 'directory' | 'topic' | 'clock'> {
+  return { logger, ...settings.storage, reserveBytes: RESERVE_BYTES }
 }

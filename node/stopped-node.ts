@@ -11,6 +11,7 @@ import {
   type StoreLogger,
 } from '../storage/index.js'
 import type { DaemonSettings } from './daemon-settings.js'
+import { backUp, type NodeBackup } from './node-backup.js'
 import { reportIdentity, reportTopic, type IdentityReport, type TopicReport } from './node-reports.js'
 import { storeOptions } from './node-store.js'
 
@@ -35,6 +36,11 @@ export class StoppedNode implements AsyncDisposable {
 
   async topics(): Promise<readonly TopicReport[]> {
     return (await this.#directory.listTopics()).map((usage) => reportTopic(usage, this.#topic))
+  }
+
+  /** All that is on disk, as an archive. */
+  backup(withIdentity: boolean, version: string): Promise<NodeBackup> {
+    return backUp({ directory: this.#directory, open: undefined, withIdentity, version, clock: systemClock })
   }
 
   /** Checks all that is stored, of all topics. */

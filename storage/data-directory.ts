@@ -4,6 +4,7 @@ import { MillraceError, type NodeId } from '../core/index.js'
 import { DirectoryLock } from './directory-lock.js'
 import { sumOfFiles } from './disk-usage.js'
 import { isDirectory, makeDirectories, syncDirectory } from './files.js'
+import { refuseUnfinished, removeSnapshot } from './backup-folders.js'
 import { checkFormat } from './format-file.js'
 import type { Identity } from './identity.js'
 import { loadIdentity } from './identity-file.js'
@@ -93,6 +94,8 @@ export class DataDirectory implements AsyncDisposable {
   }
 
   static async #load(path: string, lock: DirectoryLock): Promise<DataDirectory> {
+    await refuseUnfinished(path)
+    await removeSnapshot(path)
     await checkFormat(path)
     const known = await readTopicsFile(path)
     const identity = await loadIdentity(path, known?.node)
@@ -113,18 +116,24 @@ export class DataDirectory implements AsyncDisposable {
 
   /** @throws StoreMissingError when the topic is on record and its folder is gone */
   async topicDirectory(topic: string): Promise<TopicDirectory> {
-    const path = join(this.#topicsPath, encodeTopic(topic))
     this.#inUse.add(topic)
+    const { path, onRecord } = await this.folderOf(topic)
+    if (!onRecord) {
+      await makeDirectories(path)
+      await syncDirectory(this.#topicsPath)
+    }
+    return { path, onRecord }
+  }
+
+  /** As {@link topicDirectory}, for who does not open its store. @throws StoreMissingError */
+  async folderOf(topic: string): Promise<TopicDirectory> {
+    const path = join(this.#topicsPath, encodeTopic(topic))
     const onRecord = this.#topics.has(topic)
     if (onRecord && !(await isDirectory(path))) {
       throw new StoreMissingError(
         `the data of topic '${topic}' are on record but ${path} is missing; put it back from a backup, ` +
           `or take the topic out of ${join(this.path, 'topics.json')} if its events may be lost`,
       )
-    }
-    if (!onRecord) {
-      await makeDirectories(path)
-      await syncDirectory(this.#topicsPath)
     }
     return { path, onRecord }
   }
@@ -136,6 +145,11 @@ export class DataDirectory implements AsyncDisposable {
       this.#topics.add(topic)
       await this.#writeTopics()
     })
+  }
+
+  /** Does something while no topic is added or deleted. */
+  withTopics<T>(work: (topics: readonly string[]) => Promise<T>): Promise<T> {
+    return this.#inTurn(() => work(this.topics))
   }
 
   /** Topics that have a database, and what they take. */

@@ -14,6 +14,7 @@ import {
   toStoreError,
 } from './store-errors.js'
 import { TableGuard } from './table-guard.js'
+import { WriteGate } from './write-gate.js'
 
 /** How long a read waits for a database that could not be opened anew, and how often it looks at least; milliseconds. */
 const READ_PATIENCE_MS = 10_000
@@ -61,6 +62,7 @@ export class Database {
   readonly #directory: string
   readonly #level: Level
   readonly #guard: TableGuard
+  readonly #gate = new WriteGate()
   /** Set while the database is being opened anew. */
   #reopening: Promise<void> | undefined
   /** Aborted, and replaced, when the database was opened anew or is closed. */
@@ -148,6 +150,8 @@ export class Database {
 
   /** Atomic. With `sync` it is on disk when the promise resolves, and so is every write before it. */
   async write(steps: WriteStep[], sync: boolean): Promise<void> {
+    if (this.#gate.isHeld) await this.#gate.passed()
+    this.#gate.enter()
     const [first] = steps
     try {
       // The commit of a single record, which is most of them: a batch costs the event loop half as much again.
@@ -156,17 +160,28 @@ export class Database {
       } else await this.#level.batch(steps, { sync })
     } catch (error) {
       throw this.#failed(error, 'cannot write to')
+    } finally {
+      this.#gate.leave()
     }
+  }
+
+  /** Does something while nothing is written, and no table is made but by compaction. Reads go on. */
+  holdWrites<T>(work: () => Promise<T>): Promise<T> {
+    return this.#gate.hold(work)
   }
 
   /** Deletes a range, not atomically and not synced. */
   async clear(range: KeyRange): Promise<void> {
     // Compaction, of its own accord too, will read the tables that deletions fall into.
     if (!this.#guard.isClear) await this.#guard.checkTables(spanOf(range))
+    await this.#gate.passed()
+    this.#gate.enter()
     try {
       await this.#level.clear(range)
     } catch (error) {
       throw this.#failed(error, 'cannot delete from')
+    } finally {
+      this.#gate.leave()
     }
   }
 
@@ -193,8 +208,14 @@ export class Database {
   }
 
   async #closeAndOpen(): Promise<void> {
-    await this.#level.close()
-    await openLevel(this.#level, this.#directory)
+    await this.#gate.passed()
+    this.#gate.enter()
+    try {
+      await this.#level.close()
+      await openLevel(this.#level, this.#directory)
+    } finally {
+      this.#gate.leave()
+    }
     this.#wakeReaders()
   }
 

@@ -7,13 +7,13 @@ const MAX_AGE_MS = 5000
 
 /** Bytes of all files of a topic. Measured when asked for, so that an idle node does nothing. */
 export class DiskUsage {
-  readonly #directory: string
+  readonly directory: string
   #bytes = 0
   #measuredMs = -Infinity
   #measuring: Promise<void> | undefined
 
   constructor(directory: string) {
-    this.#directory = directory
+    this.directory = directory
   }
 
   /** The latest figure; begins a new measurement when it is old. */
@@ -24,7 +24,7 @@ export class DiskUsage {
 
   /** A failed measurement leaves the figure as it is. */
   measure(): Promise<void> {
-    return (this.#measuring ??= sumOfFiles(this.#directory)
+    return (this.#measuring ??= sumOfFiles(this.directory)
       .then(
         (bytes) => {
           this.#bytes = bytes

@@ -1,3 +1,7 @@
+export { BackupInvalidError, BackupRunningError, BackupTargetError } from './backup-errors.js'
+export type { BackupManifest } from './backup-manifest.js'
+export { streamBackup } from './backup-stream.js'
+export { saveBackup, type SavedBackup } from './backup-target.js'
 export { BlobStore, BlobTooLargeError, type BlobContent, type BlobEntry } from './blobs.js'
 export type { BlockSeal } from './block-seal.js'
 export { placeOfBlock, type BlockPlace } from './block-transfer.js'
@@ -42,6 +46,8 @@ export {
   TopicInUseError,
   TopicUnknownError,
 } from './store-errors.js'
+export { checkBackup, restoreBackup, type Restored, type RestoreOptions } from './restore.js'
+export { takeSnapshot, type Snapshot } from './snapshot.js'
 export { readEpoch } from './store-opening.js'
 export type { StoreLogger, StoreOptions, SyncMode } from './store-options.js'
 export { MAX_PAYLOAD_BYTES } from './lines.js'

@@ -40,6 +40,11 @@ export function readManifest(bytes: Buffer): TableInfo[] {
   return [...tables.values()]
 }
 
+/** Name of the file of a table. */
+export function tableFile(number: number): string {
+  return `${String(number).padStart(6, '0')}.ldb`
+}
+
 /** Records of a log file, up to the first damage. */
 function* logRecords(bytes: Buffer): Generator<Buffer> {
   let pieces: Buffer[] = []

@@ -107,11 +107,12 @@ export class OwnHistory {
     health.refusePublishing(PROBLEM, text, (message) => new StoreReadOnlyError(message))
   }
 
-  async beginEpoch(): Promise<number> {
+  /** @param least the epoch has at least this number */
+  async beginEpoch(least: number): Promise<number> {
     const { meta, streams, health } = this.#options
     const own = [...streams.all()].filter((state) => streams.isOwn(state)).map(({ stream }) => stream)
     const seen = [...own, ...this.#ahead.keys()].map((stream) => Math.floor(parseStreamId(stream).number / EPOCH_SIZE))
-    const epoch = Math.max(streams.epoch, ...seen) + 1
+    const epoch = Math.max(least, streams.epoch + 1, ...seen.map((each) => each + 1))
     await meta.write([{ type: 'put', key: singleKey(EPOCH), value: encodeSingle(EPOCH, epoch) }], true)
     streams.beginEpoch(epoch)
     this.#ahead.clear()

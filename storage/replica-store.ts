@@ -396,7 +396,7 @@ export class ReplicaStore {
     return this.#history.ahead()
   }
 
-  /** How often the node has gone on from an older backup. */
+  /** Grows each time the node goes on from an older backup. */
   get epoch(): number {
     return this.#options.streams.epoch
   }
@@ -404,15 +404,17 @@ export class ReplicaStore {
   /**
    * The operator's decision after a restored backup: events go into new streams from now on, and the old ones are
    * replicas, which others can complete. Returns the new epoch.
+   *
+   * @param least for who cannot know all epochs that there were
    */
-  async beginEpoch(): Promise<number> {
+  async beginEpoch(least = 0): Promise<number> {
     const { check, health } = this.#options
     check()
     const isWhole = health.refusal() === undefined
     if (isWhole) await this.handOver()
     const own = this.#writtenHere()
     const ahead = this.#history.ahead()
-    const epoch = await this.#history.beginEpoch()
+    const epoch = await this.#history.beginEpoch(least)
     // Once more, of what was published meanwhile.
     if (isWhole) await this.#keepOwnHeads(own)
     for (const head of ahead) this.#announce(head)

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   AbortedError,
@@ -30,6 +31,7 @@ import type {
   StoreMetrics,
   StreamStatus,
 } from './event-store.js'
+import { DATABASES, linkTables, snapshotTopic } from './level-snapshot.js'
 import { loadEpoch } from './own-history.js'
 import { HeadFile } from './head-file.js'
 import { Health } from './health.js'
@@ -470,6 +472,32 @@ export class Store implements EventStore {
         if (this.#closed !== undefined) throw new StoreClosedError()
         if (signal.aborted) throw new AbortedError('the check was given up', { cause: signal.reason })
       },
+    })
+  }
+
+  /**
+   * Puts a copy of everything into a folder on the same disk, as it is at one moment: what a crash would leave then. Writes
+   * wait meanwhile, for as long as it takes to link the tables that are new and to copy the logs.
+   *
+   * @returns how long writes waited, milliseconds
+   * @throws what keeps the store from being written
+   */
+  async snapshot(target: string): Promise<number> {
+    const { meta, blocks, health, usage } = this.#parts
+    const refusal = health.refusal()
+    if (refusal !== undefined) throw refusal
+    const from = usage.directory
+    for (const name of DATABASES) await linkTables(join(from, name), join(target, name))
+    return this.#upkeep.exclusively(async () => {
+      // What was sealed since then is linked before anybody waits.
+      for (const name of DATABASES) await linkTables(join(from, name), join(target, name))
+      const started = performance.now()
+      return meta.holdWrites(() =>
+        blocks.holdWrites(async () => {
+          await snapshotTopic(from, target)
+          return performance.now() - started
+        }),
+      )
     })
   }
 

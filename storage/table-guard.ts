@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readFileIfExists } from './files.js'
-import { isBlockIntact, readLayout, readManifest, type KeySpan, type TableInfo } from './leveldb-files.js'
+import { isBlockIntact, readLayout, readManifest, tableFile, type KeySpan, type TableInfo } from './leveldb-files.js'
 import { errorCode, StoreCorruptError } from './store-errors.js'
 
 /** Bytes checked before other work gets its turn: a few milliseconds. */
@@ -70,7 +70,7 @@ export class TableGuard {
     const bad = this.#bad.find(matches)
     if (bad === undefined) return
     throw new StoreCorruptError(
-      `the table ${fileName(bad.table)} in ${this.#directory} is damaged; restore the data directory from a backup`,
+      `the table ${tableFile(bad.table.number)} in ${this.#directory} is damaged; restore the data directory from a backup`,
     )
   }
 
@@ -99,7 +99,7 @@ export class TableGuard {
 
   async #read(table: TableInfo): Promise<Buffer | undefined> {
     try {
-      return await readFile(join(this.#directory, fileName(table)))
+      return await readFile(join(this.#directory, tableFile(table.number)))
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return undefined
       throw error
@@ -136,8 +136,4 @@ function overlap(a: KeySpan, b: KeySpan): boolean {
 
 function isBelow(end: Buffer | undefined, start: Buffer | undefined): boolean {
   return end !== undefined && start !== undefined && Buffer.compare(end, start) < 0
-}
-
-function fileName({ number }: TableInfo): string {
-  return `${String(number).padStart(6, '0')}.ldb`
 }

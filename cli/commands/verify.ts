@@ -6,27 +6,35 @@ import { EXIT } from '../exit-codes.js'
 import { ProgressLine } from '../progress-line.js'
 import { withRunningOrStopped } from '../running-or-stopped.js'
 import { paint, write } from '../terminal.js'
-import { formatCount } from '../units.js'
+import { formatCount, formatTime } from '../units.js'
 
 export const verify: Command = {
   name: 'verify',
   summary: 'Check everything that is stored: hashes, chains, signatures, index',
-  usage: '[FLAGS]',
+  usage: '[FLAGS] [BACKUP]',
   details: [
     'Of a node that runs, the active topic is checked, over its Unix socket: publishing and queries go first. Of one that does',
     'not, all topics; it cannot be started meanwhile. Nothing is changed or mended.',
+    'With BACKUP it tells whether that is, byte for byte, what millrace backup wrote.',
     'For each damage it says which stream and offsets it is about, what is lost and what to do.',
     'Exit code 0: all is whole. 65: there is damage.',
   ].join('\n'),
   jsonHelp: 'print what is found as lines of JSON',
-  examples: ['millrace verify', 'millrace verify --data /var/lib/millrace', 'millrace verify -j | jq .lost'],
+  examples: [
+    'millrace verify',
+    'millrace verify /mnt/usb/gateway-7',
+    'millrace verify --data /var/lib/millrace',
+    'millrace verify -j | jq .lost',
+  ],
   options: CONNECT_OPTIONS,
-  mostArguments: 0,
+  mostArguments: 1,
   run: runVerify,
 }
 
 async function runVerify(call: Call): Promise<number> {
   const { stdout, stderr, signal } = call.terminal
+  const [given] = call.args
+  if (given !== undefined) return verifyBackup(call, given)
   const progress = new ProgressLine(stderr)
   const show = async (lines: AsyncIterable<CheckLine>): Promise<readonly CheckLine[]> => {
     const kept: CheckLine[] = []
@@ -47,6 +55,19 @@ async function runVerify(call: Call): Promise<number> {
     stopped: (node) => show(node.verify(signal)),
   })
   return found.some(({ type }) => type === 'damage') ? EXIT.damage : EXIT.ok
+}
+
+/** @throws BackupInvalidError that names the file */
+async function verifyBackup(call: Call, path: string): Promise<number> {
+  const { stdout } = call.terminal
+  const { checkBackup } = await import('../../node/index.js')
+  const { nodeId, createdMicros, files, withIdentity } = await checkBackup(path)
+  const result = { nodeId, createdMicros, files: files.length, withIdentity }
+  const keys = withIdentity ? 'with its keys' : 'without its keys'
+  const made = `node ${nodeId} at ${formatTime(createdMicros)}, ${keys}`
+  const sentence = `the backup of ${made}: ${count(files.length, 'file')}, each as it was written\n`
+  await write(stdout, call.json ? `${JSON.stringify({ code: 'OK', result })}\n` : sentence)
+  return EXIT.ok
 }
 
 /** @throws AnswerFailedError when the check did not get to its end */

@@ -68,7 +68,7 @@ export const IdentityReply = exactly(
   {
     nodeId: Type.String({ description: 'Node id' }),
     peerId: Type.String({ description: 'The same as libp2p writes it' }),
-    epoch: integer('How often the node has gone on from an older backup'),
+    epoch: integer('Grows each time the node goes on from an older backup'),
   },
   'Who the node is',
 )

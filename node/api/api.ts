@@ -2,12 +2,12 @@ import { setMaxListeners } from 'node:events'
 import type { Server } from 'node:http'
 import { AccessGuard } from './access.js'
 import { addBlobRoutes } from './blob-routes.js'
-import { addCheckRoutes } from './check-routes.js'
 import type { ApiContext } from './context.js'
 import { newCounters, type ApiCounters } from './counters.js'
 import { addEventRoutes } from './event-routes.js'
 import { HttpHandler } from './http-handler.js'
 import { Http2Sessions } from './http2.js'
+import { addKeepingRoutes } from './keeping-routes.js'
 import { listenOnPath, listenOnTcp, newServer } from './listener.js'
 import { MemoryBudget } from './memory-budget.js'
 import { addNodeRoutes } from './node-routes.js'
@@ -52,7 +52,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   }
   const http = new HttpHandler(
     context,
-    addCheckRoutes(addOperatorRoutes(addOpsRoutes(addBlobRoutes(addNodeRoutes(addEventRoutes(new Routes())))))),
+    addKeepingRoutes(addOperatorRoutes(addOpsRoutes(addBlobRoutes(addNodeRoutes(addEventRoutes(new Routes())))))),
   )
   const sockets = new SocketUpgrade(context, http)
   const sessions = { tcp: new Http2Sessions(http, 'tcp'), unix: new Http2Sessions(http, 'unix') }

@@ -1,7 +1,7 @@
 import { ApiError } from './errors.js'
 
 /** What the API produces. */
-export type Produced = 'application/json' | 'application/x-ndjson' | 'text/plain'
+export type Produced = 'application/json' | 'application/x-ndjson' | 'application/x-tar' | 'text/plain'
 
 /** @throws ApiError 406 when the `accept` header is there and names neither the type nor everything */
 export function checkAccept(accept: string | undefined, produced: Produced): void {

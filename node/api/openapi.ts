@@ -141,6 +141,31 @@ function paths(): Part {
         responses: { 200: json(IdentityReply), 503: reference('Error'), ...refusals() },
       },
     },
+    '/api/millrace/v1/backup': {
+      post: {
+        operationId: 'backup',
+        summary: 'Everything that the node has on disk as it is at one moment; for operators',
+        security: OPERATOR,
+        parameters: [
+          {
+            name: 'identity',
+            in: 'query',
+            required: false,
+            description: 'Whether the keys of the node are in it',
+            schema: { type: 'boolean', default: true },
+          },
+        ],
+        responses: {
+          200: {
+            description: 'An archive; its last file is manifest.json, without which it is not whole',
+            content: { 'application/x-tar': { schema: { type: 'string', format: 'binary' } } },
+          },
+          409: reference('Error'),
+          503: reference('Error'),
+          ...refusals(),
+        },
+      },
+    },
     '/api/millrace/v1/verify': {
       post: {
         operationId: 'verify',

@@ -109,6 +109,11 @@ export interface ExplainedRoute extends RouteExplanation {
   readonly retention: Retention | undefined
 }
 
+/** An archive that is made as it is read. */
+export interface BackupStream extends AsyncDisposable {
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
 /** What operators may see and do. */
 export interface Operations {
   identity(): IdentityReport
@@ -116,6 +121,12 @@ export interface Operations {
   beginEpoch(): Promise<IdentityReport>
   /** Checks all that is stored of the active topic. */
   verify(signal: AbortSignal): AsyncIterable<CheckLine>
+  /**
+   * Everything that the node has on disk as it is now, as an archive. To be disposed of, since it holds on to room.
+   *
+   * @throws ERR_BACKUP_RUNNING, and what keeps the store from being written
+   */
+  backup(withIdentity: boolean): Promise<BackupStream>
   topics(): Promise<readonly TopicReport[]>
   /** @throws ERR_TOPIC_UNKNOWN, ERR_TOPIC_IN_USE */
   deleteTopic(name: string): Promise<TopicReport>

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { ApiOptions } from '../../node/api/index.js'
 
 /** What operators see of a node that tests do not have. */
@@ -6,6 +7,8 @@ export function operationsFor(nodeId: string): ApiOptions['operations'] {
   return {
     identity: () => identity(0),
     beginEpoch: () => Promise.resolve(identity(1)),
+    backup: () =>
+      Promise.resolve({ chunks: Readable.from([Buffer.alloc(1024)]), [Symbol.asyncDispose]: () => Promise.resolve() }),
     verify: async function* () {
       yield { type: 'topic', topic: 'a', streams: 0, blocks: 0, events: 0, damages: 0, notes: 0 }
     },

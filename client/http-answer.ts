@@ -16,12 +16,13 @@ export async function* followOverHttp(
   path: string,
   body: string,
   signal: AbortSignal,
+  mostSilentMs = MOST_SILENT_MS,
 ): AsyncGenerator<string> {
   const connection = new AbortController()
   const leave = (): void => {
     connection.abort()
   }
-  const watch = new SilenceWatch(MOST_SILENT_MS, leave)
+  const watch = new SilenceWatch(mostSilentMs, leave)
   if (signal.aborted) leave()
   else signal.addEventListener('abort', leave, { once: true })
   try {

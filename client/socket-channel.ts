@@ -41,6 +41,7 @@ interface Receiver {
 export class SocketChannel {
   readonly #socket: PlatformSocket
   readonly #target: string
+  readonly #probeMs: number
   readonly #receivers = new Map<number, Receiver>()
   #nextId = 0
   #streams = 0
@@ -49,11 +50,16 @@ export class SocketChannel {
   #lost: NodeUnreachableError | undefined
   #onLost: () => void = () => undefined
 
-  private constructor(socket: PlatformSocket, target: string) {
+  private constructor(socket: PlatformSocket, target: string, probeMs: number) {
     this.#socket = socket
     this.#target = target
+    this.#probeMs = probeMs
     socket.addEventListener('message', ({ data }) => {
-      if (typeof data === 'string') this.#receive(parseMessage(data))
+      try {
+        if (typeof data === 'string') this.#receive(parseMessage(data))
+      } catch (error) {
+        this.#lose(`brought what is no message: ${String(error)}`)
+      }
     })
     socket.addEventListener('close', () => {
       this.#lose('broke off')
@@ -61,7 +67,7 @@ export class SocketChannel {
   }
 
   /** Waits until the WebSocket is open. @throws NodeUnreachableError */
-  static open(socket: PlatformSocket, target: string): Promise<SocketChannel> {
+  static open(socket: PlatformSocket, target: string, probeMs = PROBE_MS): Promise<SocketChannel> {
     return new Promise((resolve, reject) => {
       const fail = (why: string): void => {
         clearTimeout(timer)
@@ -73,7 +79,7 @@ export class SocketChannel {
       }, OPEN_MS)
       socket.addEventListener('open', () => {
         clearTimeout(timer)
-        resolve(new SocketChannel(socket, target))
+        resolve(new SocketChannel(socket, target, probeMs))
       })
       socket.addEventListener('error', ({ message }) => {
         fail(message ?? 'refused')
@@ -202,7 +208,7 @@ export class SocketChannel {
     if (this.#streams === 0 || this.#lost !== undefined) {
       clearInterval(this.#probe)
       this.#probe = undefined
-    } else this.#probe ??= setInterval(this.#listen, PROBE_MS)
+    } else this.#probe ??= setInterval(this.#listen, this.#probeMs)
   }
 
   readonly #listen = (): void => {

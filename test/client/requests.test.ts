@@ -1,7 +1,10 @@
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import { WebSocket } from 'ws'
+import { WebSocket, WebSocketServer } from 'ws'
+import { followOverHttp } from '../../client/http-answer.js'
 import {
   Client,
   fetchTransport,
@@ -11,6 +14,8 @@ import {
   type Transport,
 } from '../../client/index.js'
 import { nodeTransport } from '../../client/node.js'
+import { Requests } from '../../client/requests.js'
+import { SocketChannel } from '../../client/socket-channel.js'
 import { DaemonProcess } from '../support/daemon.js'
 import { FaultProxy } from '../support/fault-proxy.js'
 import { withPlatformSocket } from '../support/platform-socket.js'
@@ -198,4 +203,51 @@ t.test('a publish that was cut off says that nobody knows, one that was not sent
     const failure = nobody.publish([{ tags: [], payload: 1 }])
     await t.rejects(failure, { code: 'ERR_NODE_UNREACHABLE', neverSent: true })
   }
+})
+
+t.test('a connection that is dead without a word is found out', async (t) => {
+  await using proxy = await FaultProxy.open(daemon.port)
+  const url = `http://127.0.0.1:${proxy.port}`
+  const { signal } = new AbortController()
+  const requests = new Requests(nodeTransport({ url }), manifest)
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/api/v2/events?${await requests.token()}`)
+  const channel = await SocketChannel.open(socket, url, 50)
+  const request = JSON.stringify({ query: "FROM 'silent'" })
+  const answers = {
+    'fallen silent': followOverHttp(requests, '/api/v2/events/subscribe', request, signal, 200),
+    'is dead': channel.lines('subscribe', request, signal),
+  }
+  for (const [message, answer] of Object.entries(answers)) {
+    proxy.set({ stalled: false })
+    t.match((await answer.next()).value, /^\{"type":"offsets"/)
+    const next = answer.next()
+    proxy.set({ stalled: true })
+    await t.rejects(next, { code: 'ERR_NODE_UNREACHABLE', message: new RegExp(message) })
+  }
+})
+
+t.test('a silent node is asked for a sign of life, and garbage ends the connection', async (t) => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const received: string[] = []
+  server.on('connection', (socket) => {
+    socket.on('message', (data: Buffer) => {
+      received.push(data.toString())
+      if (received.length === 3) socket.send('{"type":"next","requestId":0,"payload":[1,2]}')
+      if (received.length === 4) socket.send('garbage')
+    })
+  })
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const channel = await SocketChannel.open(new WebSocket(url.replace('http', 'ws')), url, 20)
+  const { signal } = new AbortController()
+  const answer = channel.lines('subscribe', '{}', signal)
+  t.equal((await answer.next()).value, '1')
+  t.equal((await answer.next()).value, '2')
+  await t.rejects(answer.next(), { code: 'ERR_NODE_UNREACHABLE', message: /no message/ })
+  t.ok(
+    received.slice(1).every((text) => text.includes('"serviceId":"offsets"')),
+    'it was asked in its silence',
+  )
+  await t.rejects(channel.publish(['{}'], signal), { code: 'ERR_NODE_UNREACHABLE', neverSent: true })
 })

@@ -24,6 +24,8 @@ export interface Command {
   readonly options: Options
   /** The sentence for `-j` in the help, where it is more than "one line of JSON". */
   readonly jsonHelp?: string
+  /** What shells offer behind it: words, files, or nothing. */
+  readonly completes?: { readonly words?: readonly string[]; readonly files?: boolean }
   /** Most positional arguments that it takes. */
   readonly mostArguments: number
   /** @returns the exit code; 0 when there is none */

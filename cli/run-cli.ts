@@ -3,7 +3,9 @@ import { ConfigError } from '../config/index.js'
 import { nearestWord, MillraceError } from '../core/index.js'
 import type { Command } from './command.js'
 import { backup } from './commands/backup.js'
+import { completionOf } from './commands/completion.js'
 import { config } from './commands/config.js'
+import { events } from './commands/events.js'
 import { identity } from './commands/identity.js'
 import { offsets } from './commands/offsets.js'
 import { peers } from './commands/peers.js'
@@ -36,10 +38,12 @@ const COMMANDS: readonly Command[] = [
   topics,
   identity,
   swarm,
+  events,
   verify,
   backup,
   restore,
   config,
+  completionOf(() => COMMANDS),
 ]
 
 /** Runs one command line (without node and script). Never throws. @returns the exit code */

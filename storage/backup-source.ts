@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { MillraceError } from '../core/index.js'
 import { BackupInvalidError } from './backup-errors.js'
 import { checkPath, decodeManifest, MANIFEST, type BackupFile, type BackupManifest } from './backup-manifest.js'
 import { describeError, errorCode } from './store-errors.js'
@@ -103,8 +104,7 @@ export async function* openBackup(path: string): AsyncGenerator<TarEntry> {
     const bytes = Buffer.from(text)
     yield { name: MANIFEST, size: bytes.length, chunks: once(bytes) }
   } catch (error) {
-    const isMissing = errorCode(error) === 'ENOENT' || errorCode(error) === 'EISDIR'
-    if (!isMissing) throw error
+    if (error instanceof MillraceError || errorCode(error) === undefined) throw error
     throw new BackupInvalidError(`the backup ${path} is damaged, or none: ${describeError(error)}`, { cause: error })
   }
 }

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Clock } from '../core/index.js'
+import { MillraceError, type Clock } from '../core/index.js'
 import { BackupInvalidError, BackupTargetError } from './backup-errors.js'
 import { restoreFolder } from './backup-folders.js'
 import { KEYS, type BackupManifest } from './backup-manifest.js'
@@ -11,6 +11,7 @@ import { DataDirectory, encodeTopic } from './data-directory.js'
 import { DirectoryLock } from './directory-lock.js'
 import { isDirectory, makeDirectories, readFileIfExists, syncDirectory, writeFileDurably } from './files.js'
 import { FORMAT_VERSION } from './format-file.js'
+import { describeError, errorCode } from './store-errors.js'
 import type { StoreOptions } from './store-options.js'
 import { openStore } from './store.js'
 import { checkTopic } from './topic-check.js'
@@ -60,7 +61,15 @@ export function checkBackup(path: string): Promise<BackupManifest> {
  * @throws BackupTargetError, BackupInvalidError, StoreWrongNodeError and errors of the store
  */
 export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
-  const { data } = options
+  try {
+    return await restoreInto(options.data, options)
+  } catch (error) {
+    if (error instanceof MillraceError || errorCode(error) === undefined) throw error
+    throw new BackupTargetError(`cannot restore into ${options.data}: ${describeError(error)}`, { cause: error })
+  }
+}
+
+async function restoreInto(data: string, options: RestoreOptions): Promise<Restored> {
   await makeDirectories(data)
   const lock = await DirectoryLock.acquire(data)
   try {

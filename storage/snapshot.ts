@@ -6,7 +6,7 @@ import { KEYS, type BackupManifest } from './backup-manifest.js'
 import { DATABASES, linkTables, snapshotTopic } from './level-snapshot.js'
 import type { DataDirectory } from './data-directory.js'
 import type { Store } from './store.js'
-import { StoreCorruptError } from './store-errors.js'
+import { StoreCorruptError, toStoreError } from './store-errors.js'
 import { TableGuard } from './table-guard.js'
 
 /** All files of a data directory as they were at one moment, until they are copied. */
@@ -62,7 +62,7 @@ export async function takeSnapshot(
   } catch (error) {
     await dispose()
     // The links are of no use to anybody; what they are links to is.
-    if (!(error instanceof StoreCorruptError)) throw error
+    if (!(error instanceof StoreCorruptError)) throw toStoreError(error, 'cannot make a backup')
     throw new StoreCorruptError(error.message.replaceAll(path, directory.path), { cause: error })
   }
 }

@@ -25,6 +25,7 @@ export const backup: Command = {
     'without-identity': { type: 'boolean', help: 'leave out the keys: identity.key, token.key and old ones' },
     ...CONNECT_OPTIONS,
   },
+  completes: { files: true },
   mostArguments: 1,
   run: runBackup,
 }

@@ -19,6 +19,7 @@ export const config: Command = {
     'millrace config check millrace.yml',
   ],
   options: {},
+  completes: { words: ['check', 'schema', 'example'], files: true },
   mostArguments: 2,
   run: runConfig,
 }

@@ -23,6 +23,7 @@ export const identity: Command = {
     ...CONNECT_OPTIONS,
     yes: { type: 'boolean', short: 'y', help: 'do not ask whether that is meant (renew, epoch)' },
   },
+  completes: { words: ['show', 'renew', 'epoch'] },
   mostArguments: 1,
   run: runIdentity,
 }

@@ -1,16 +1,11 @@
-import { open } from 'node:fs/promises'
-import { resolve } from 'node:path'
 import type { Call, Command } from '../command.js'
 import { CONNECT_OPTIONS, withClient } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
 import { buildEvent, type BuilderOptions } from '../publish/event-builder.js'
-import { UnreadableInputError } from '../publish/line-queue.js'
-import { ProgressLine } from '../progress-line.js'
-import { publishLines, type Totals } from '../publish/publish-lines.js'
-import { ResumeFile, type Progress } from '../publish/resume-file.js'
+import { INPUT_OPTIONS, publishInput } from '../publish/publish-input.js'
 import { parseTagTemplates } from '../publish/tag-template.js'
-import { paint, write } from '../terminal.js'
-import { formatCount, formatTime } from '../units.js'
+import { write } from '../terminal.js'
+import { formatTime } from '../units.js'
 import { UsageError } from '../usage-error.js'
 
 export const publish: Command = {
@@ -35,17 +30,12 @@ export const publish: Command = {
     'tags-from': { type: 'string', multiple: true, value: 'FIELDS', help: 'make tags of fields of the payload' },
     file: { type: 'string', short: 'f', value: 'FILE', help: 'NDJSON file; - for stdin' },
     envelope: { type: 'boolean', short: 'e', help: 'lines hold tags and payload' },
-    resume: { type: 'string', short: 'r', value: 'FILE', help: 'keep the progress here and go on from it' },
-    batch: { type: 'string', value: 'N', help: 'most events per request, by default 1000' },
-    retry: { type: 'string', value: 'SECONDS', help: 'how long to try when the node does not answer, by default 30' },
+    ...INPUT_OPTIONS,
     ...CONNECT_OPTIONS,
   },
   mostArguments: 1,
   run: runPublish,
 }
-
-/** Bytes read at a time. */
-const READ_BYTES = 256 * 1024
 
 async function runPublish(call: Call): Promise<number> {
   const [given] = call.args
@@ -64,7 +54,7 @@ async function runPublish(call: Call): Promise<number> {
   }
   if (file === undefined && process.stdin.isTTY)
     throw new UsageError('what? millrace publish -t TAG PAYLOAD, or -f FILE')
-  return publishMany(call, file ?? '-', builder)
+  return publishInput(call, { file: file ?? '-', build: (line) => buildEvent(line, builder), verb: 'published' })
 }
 
 function tagsOf(call: Call): readonly string[] {
@@ -94,79 +84,4 @@ function makeEvent(payload: string, builder: BuilderOptions): string {
     const reason = error instanceof Error ? error.message : String(error)
     throw new UsageError(`the payload is not JSON: ${reason}${hint}`, { cause: error })
   }
-}
-
-async function publishMany(call: Call, file: string, builder: BuilderOptions): Promise<number> {
-  const { signal, stdout, stderr, stdin } = call.terminal
-  const source = file === '-' ? 'stdin' : resolve(file)
-  const resumePath = call.text('resume')
-  const resume = resumePath === undefined ? undefined : new ResumeFile(resumePath)
-  const from = (await resume?.read(source)) ?? { source, acknowledgedLines: 0, sentLines: 0 }
-  if (from.acknowledgedLines > 0) {
-    await write(stderr, `going on after line ${formatCount(from.acknowledgedLines)}\n`)
-  }
-  const batch = numberOf(call, 'batch', 1000, 1, 100_000)
-  const retryMs = numberOf(call, 'retry', 30, 0, 86_400) * 1000
-  const input = file === '-' ? stdin : await openInput(file)
-  const progress = new ProgressLine(stderr)
-  const totals = await withClient(call, (client, openChannel) =>
-    publishLines({
-      client,
-      openChannel,
-      input,
-      builder,
-      batch,
-      retryMs,
-      from,
-      signal,
-      remember: (progress: Progress) => resume?.write(progress) ?? Promise.resolve(),
-      onSentAgain: (first, last) => {
-        progress.clear()
-        return noteSentAgain(call, first, last)
-      },
-      onAcknowledged: (current) => {
-        progress.show(describe(current))
-      },
-    }).finally(() => {
-      progress.clear()
-    }),
-  )
-  if (call.json)
-    await write(stdout, `${JSON.stringify({ code: 'OK', result: { ...totals, complete: !signal.aborted } })}\n`)
-  else
-    await write(
-      stderr,
-      `${describe(totals)}${signal.aborted ? `; stopped after line ${formatCount(totals.lines)}` : ''}\n`,
-    )
-  return signal.aborted ? EXIT.failure : EXIT.ok
-}
-
-async function openInput(file: string): Promise<AsyncIterable<Uint8Array>> {
-  try {
-    const handle = await open(file)
-    return handle.createReadStream({ highWaterMark: READ_BYTES }) as AsyncIterable<Uint8Array>
-  } catch (error) {
-    throw new UnreadableInputError(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`)
-  }
-}
-
-function numberOf(call: Call, option: string, otherwise: number, least: number, most: number): number {
-  const given = call.text(option)
-  if (given === undefined) return otherwise
-  const value = Number(given)
-  if (!/^[0-9]+$/.test(given) || value < least || value > most) {
-    throw new UsageError(`--${option} takes a whole number from ${String(least)} to ${String(most)}, not '${given}'`)
-  }
-  return value
-}
-
-function describe({ events, seconds }: Totals): string {
-  const rate = seconds > 0 ? Math.round(events / seconds) : events
-  return `published ${formatCount(events)} events in ${seconds.toFixed(1)} s (${formatCount(rate)}/s)`
-}
-
-function noteSentAgain(call: Call, first: number, last: number): Promise<void> {
-  const { stderr, env } = call.terminal
-  const text = `lines ${String(first)} to ${String(last)} are sent again: whether they were stored is not known`
-  return write(stderr, `${paint(stderr, env, 'yellow', 'note:')} ${text}\n`)
 }

@@ -26,6 +26,7 @@ export const restore: Command = {
     identity: { type: 'string', value: 'FILE', help: 'identity.key of the node, for a backup without' },
     yes: { type: 'boolean', short: 'y', help: 'the old machine is off: do not ask' },
   },
+  completes: { files: true },
   mostArguments: 1,
   run: runRestore,
 }

@@ -14,6 +14,7 @@ export const swarm: Command = {
   ].join('\n'),
   examples: ['(umask 077; millrace swarm keygen > swarm.key)'],
   options: {},
+  completes: { words: ['keygen'] },
   mostArguments: 1,
   run: runSwarm,
 }

@@ -18,6 +18,7 @@ export const topics: Command = {
   ].join('\n'),
   examples: ['millrace topics ls', 'millrace topics ls -j', 'millrace topics delete old-topic'],
   options: CONNECT_OPTIONS,
+  completes: { words: ['ls', 'delete'] },
   mostArguments: 2,
   run: runTopics,
 }

@@ -27,6 +27,7 @@ export const verify: Command = {
     'millrace verify -j | jq .lost',
   ],
   options: CONNECT_OPTIONS,
+  completes: { files: true },
   mostArguments: 1,
   run: runVerify,
 }

@@ -21,22 +21,23 @@ export class LineError extends MillraceError {
  * @throws LineError, JsonError
  */
 export function buildEvent(line: Uint8Array, { tags, templates, isEnvelope }: BuilderOptions): string {
-  const text = decode(line)
+  const text = decodeText(line)
   const envelope = isEnvelope ? readEnvelope(line) : { tags: [], payload: checkPayload(line, text) }
   const made = templates.length === 0 ? [] : tagsOf(envelope.payload, templates)
   const all = [...new Set([...tags, ...envelope.tags, ...made])]
   return `{"tags":${JSON.stringify(all)},"payload":${envelope.payload}}`
 }
 
-const UTF8 = new TextDecoder('utf-8', { fatal: true })
-
-function decode(line: Uint8Array): string {
+/** Of bytes of UTF-8. @throws LineError */
+export function decodeText(bytes: Uint8Array): string {
   try {
-    return UTF8.decode(line)
+    return UTF8.decode(bytes)
   } catch (error) {
     throw new LineError('not UTF-8', { cause: error })
   }
 }
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
 function checkPayload(line: Uint8Array, text: string): string {
   const scanner = new JsonScanner(line)
@@ -58,7 +59,7 @@ function readEnvelope(line: Uint8Array): Envelope {
   scanner.members('an object with tags and payload', (name) => {
     const start = scanner.at
     scanner.skipValue()
-    texts.set(name, decode(line.subarray(start, scanner.at)))
+    texts.set(name, decodeText(line.subarray(start, scanner.at)))
   })
   scanner.expectEnd()
   const payload = texts.get('payload')

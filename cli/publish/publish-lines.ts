@@ -2,13 +2,13 @@ import { performance } from 'node:perf_hooks'
 import { splitLineBytes } from '../../client/index.js'
 import { MillraceError } from '../../core/index.js'
 import { BatchSender, type Batch, type BatchSenderOptions } from './batch-sender.js'
-import { buildEvent, type BuilderOptions } from './event-builder.js'
 import { InputError, LineQueue, UnreadableInputError } from './line-queue.js'
 import type { Progress } from './resume-file.js'
 
 export interface PublishLinesOptions extends Omit<BatchSenderOptions, 'onFailure'> {
   readonly input: AsyncIterable<Uint8Array>
-  readonly builder: BuilderOptions
+  /** Makes the event of a line, as the publish request takes it; `undefined` for a line that is none. */
+  readonly build: (line: Uint8Array) => string | undefined
   /** Events per request. */
   readonly batch: number
   /** Where an earlier call ended. */
@@ -116,15 +116,15 @@ class ProgressRecord {
 }
 
 /** Reads, checks and queues; its failure comes out of the queue behind the good lines before it. */
-async function readInto(queue: LineQueue, { input, builder, from, signal }: PublishLinesOptions): Promise<void> {
+async function readInto(queue: LineQueue, { input, build, from, signal }: PublishLinesOptions): Promise<void> {
   let line = 0
   try {
     for await (const bytes of splitLineBytes(input)) {
       line += 1
       if (signal.aborted) break
       if (line <= from.acknowledgedLines || isBlank(bytes)) continue
-      const goesOn = await queue.push({ line, text: buildEvent(bytes, builder) })
-      if (!goesOn) break
+      const text = build(bytes)
+      if (text !== undefined && !(await queue.push({ line, text }))) break
     }
     queue.end()
   } catch (error) {

@@ -111,7 +111,7 @@ function options(
       close: () => undefined,
     }),
     input: linesOf(10),
-    builder: { tags: [], templates: [], isEnvelope: false },
+    build: (line) => buildEvent(line, { tags: [], templates: [], isEnvelope: false }),
     batch: 4,
     retryMs: 60_000,
     from: { source: 's', acknowledgedLines: 0, sentLines: 0 },

@@ -1,11 +1,12 @@
 import type { ServerResponse } from 'node:http'
 import type { Answer } from '../events/event-service.js'
+import type { AnswerForm } from './answer-form.js'
 import { toErrorReply } from './errors.js'
 import { drained } from './stalled-reader.js'
 import { TurnTaker } from './turn-taker.js'
 
 /** The line that says why an answer ends before its time. */
-export function errorLine(error: unknown): string {
+function errorLine(error: unknown): string {
   return `${JSON.stringify({ type: 'diagnostic', severity: 'error', message: toErrorReply(error).message })}\n`
 }
 
@@ -16,7 +17,7 @@ export interface StreamTimers {
 }
 
 /**
- * Copies an answer to the response, at the pace of the reader, with an empty line now and then in silence. Ends when the
+ * Sends an answer in its form, at the pace of the reader, with a sign of life now and then in silence. Ends when the
  * answer ends or the signal comes, which the caller gives when the client goes away.
  *
  * @returns the error that ended the answer before its time, if any; the client has been told
@@ -24,28 +25,33 @@ export interface StreamTimers {
 export async function streamAnswer(
   response: ServerResponse,
   answer: Answer,
+  form: AnswerForm,
   headers: readonly string[],
   timers: StreamTimers,
   signal: AbortSignal,
   onCut: () => void,
 ): Promise<unknown> {
-  response.writeHead(200, ['content-type', 'application/x-ndjson', ...headers])
+  response.writeHead(200, ['content-type', form.contentType, ...form.headers, ...headers])
+  if (form.head !== '') response.write(form.head)
   // Silence at first must not hold up the head of the answer; otherwise it shares a packet with the first lines.
   const flush = setImmediate(() => {
     response.flushHeaders()
   })
   const keepAlive = setInterval(() => {
-    if (!response.writableNeedDrain) response.write('\n')
+    if (!response.writableNeedDrain) response.write(form.keepAlive)
   }, timers.keepAliveMs)
   const turns = new TurnTaker()
   let failure: unknown
   try {
     for await (const chunk of answer) {
+      for (const bytes of form.encode(chunk)) {
+        if (signal.aborted) break
+        clearImmediate(flush)
+        keepAlive.refresh()
+        if (!response.write(bytes)) await drained(response, timers.stallMs, onCut)
+        await turns.after(bytes.length)
+      }
       if (signal.aborted) break
-      clearImmediate(flush)
-      keepAlive.refresh()
-      if (!response.write(chunk)) await drained(response, timers.stallMs, onCut)
-      await turns.after(chunk.length)
     }
   } catch (error) {
     failure = error
@@ -54,6 +60,6 @@ export async function streamAnswer(
     clearInterval(keepAlive)
   }
   const reason: unknown = failure ?? (signal.aborted ? signal.reason : undefined)
-  response.end(reason === undefined ? undefined : errorLine(reason))
+  response.end(form.end(reason === undefined ? undefined : errorLine(reason)))
   return failure
 }

@@ -41,7 +41,7 @@ async function getBlob(exchange: Exchange, { options }: ApiContext): Promise<voi
   if (content === undefined) {
     sendNothing(exchange)
   } else if (content.kind === 'folder') {
-    checkAccept(request.headers.accept, 'application/json')
+    checkAccept(request.headers.accept, ['application/json'])
     sendJson(response, 200, JSON.stringify(Object.fromEntries(content.entries)), common)
   } else {
     checkAcceptStored(request.headers.accept, content.mimeType)

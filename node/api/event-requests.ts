@@ -1,5 +1,14 @@
-import { JsonError, parseAppId, toTagSet, type AppId, type EventOrder, type JsonScanner } from '../../core/index.js'
+import {
+  JsonError,
+  JsonScanner,
+  parseAppId,
+  toTagSet,
+  type AppId,
+  type EventOrder,
+  type OffsetMap,
+} from '../../core/index.js'
 import type { MonotonicRequest, QueryRequest, SubscribeRequest } from '../events/event-service.js'
+import { ApiError } from './errors.js'
 import type { ExplainRequest, RouteQuestion } from './options.js'
 import { optional, readObject, readOffsetMap, readString, required } from './json-fields.js'
 
@@ -39,6 +48,45 @@ export function parseSubscribeRequest(bytes: Uint8Array, start: number, end: num
 
 export function parseMonotonicRequest(bytes: Uint8Array, start: number, end: number): MonotonicRequest {
   return readObject(bytes, start, end, 'struct SubscribeMonotonicRequest', MONOTONIC)
+}
+
+/** The same from the parameters of a URL, for clients that can only GET; offset maps are JSON. */
+export function toQueryRequest(parameters: URLSearchParams): QueryRequest {
+  const order = parameters.get('order') ?? 'asc'
+  if (!isOrder(order)) throw new ApiError('ERR_BAD_REQUEST', 'parameter `order` must be asc, desc or stream-asc')
+  return {
+    query: demand(parameters, 'query'),
+    order,
+    lowerBound: offsetsIn(parameters, 'lowerBound'),
+    upperBound: offsetsIn(parameters, 'upperBound'),
+  }
+}
+
+export function toSubscribeRequest(parameters: URLSearchParams): SubscribeRequest {
+  return { query: demand(parameters, 'query'), lowerBound: offsetsIn(parameters, 'lowerBound') }
+}
+
+export function toMonotonicRequest(parameters: URLSearchParams): MonotonicRequest {
+  return {
+    query: demand(parameters, 'query'),
+    session: parameters.get('session') ?? '',
+    lowerBound: offsetsIn(parameters, 'lowerBound') ?? new Map(),
+  }
+}
+
+function demand(parameters: URLSearchParams, name: string): string {
+  const value = parameters.get(name)
+  if (value === null) throw new ApiError('ERR_BAD_REQUEST', `missing parameter \`${name}\``)
+  return value
+}
+
+function offsetsIn(parameters: URLSearchParams, name: string): OffsetMap | undefined {
+  const text = parameters.get(name)
+  if (text === null) return undefined
+  const scanner = new JsonScanner(Buffer.from(text))
+  const offsets = readOffsetMap(scanner)
+  scanner.expectEnd()
+  return offsets
 }
 
 export function parseExplainRequest(body: Uint8Array): ExplainRequest {

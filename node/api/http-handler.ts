@@ -12,7 +12,7 @@ import { watchRest } from './stalled-reader.js'
 import type { TokenHolder } from './tokens.js'
 
 const ALLOWED_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
-const ALLOWED_HEADERS = ['authorization', 'accept', 'content-type']
+const ALLOWED_HEADERS = ['authorization', 'accept', 'content-type', 'last-event-id']
 
 /** Whether connections come from a Unix socket, where the file's mode decides who may ask. */
 export type Transport = 'tcp' | 'unix'
@@ -66,7 +66,7 @@ export class HttpHandler {
       const { path, query } = splitUrl(request.url ?? '/')
       const action = this.#actionFor(request, response, path)
       const holder = this.#holderFor(request, action, query, transport)
-      if (action.produces !== undefined) checkAccept(request.headers.accept, action.produces)
+      if (action.produces !== undefined) checkAccept(request.headers.accept, [action.produces].flat())
       if (action.takesJson) checkJsonBody(request.headers['content-type'], request.headers['content-encoding'])
       if (this.#context.closing.aborted) throw new ApiError('ERR_SHUTTING_DOWN', 'the node is stopping')
       await action.run({ request, response, path, query, common, holder, lease }, this.#context)

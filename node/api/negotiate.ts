@@ -1,19 +1,40 @@
 import { ApiError } from './errors.js'
 
 /** What the API produces. */
-export type Produced = 'application/json' | 'application/x-ndjson' | 'application/x-tar' | 'text/plain'
+export type Produced = 'application/json' | 'application/x-ndjson' | 'application/x-tar' | 'text/event-stream' | 'text/plain'
 
-/** @throws ApiError 406 when the `accept` header is there and names neither the type nor everything */
-export function checkAccept(accept: string | undefined, produced: Produced): void {
-  if (accept === undefined || accept === '*/*' || accept === produced || accepts(accept, [produced, '*/*'])) return
-  throw notAcceptable(accept, `*/*, ${produced}`)
+/** @throws ApiError 406 when the `accept` header is there and names neither one of the types nor everything */
+export function checkAccept(accept: string | undefined, produced: readonly Produced[]): void {
+  if (chooseType(accept, produced) === undefined) throw notAcceptable(accept ?? '', ['*/*', ...produced].join(', '))
+}
+
+/**
+ * The type that the client likes best: by quality values; among equals a type that is named goes before `*\/*`, then what
+ * stands first in the header, then what stands first in `produced`. Without a header it is the first.
+ */
+export function chooseType<T extends Produced>(accept: string | undefined, produced: readonly T[]): T | undefined {
+  const [first] = produced
+  if (accept === undefined || accept === '*/*' || accept === first) return first
+  const entries = parseAccept(accept)
+  const liked = produced.flatMap((type) => {
+    const named = entries.find((entry) => entry.type === type)
+    const entry = named ?? entries.find((any) => any.type === '*/*')
+    return entry === undefined || entry.quality === 0 ? [] : [{ type, entry, isNamed: named !== undefined }]
+  })
+  liked.sort(
+    (a, b) =>
+      b.entry.quality - a.entry.quality || Number(b.isNamed) - Number(a.isNamed) || a.entry.place - b.entry.place,
+  )
+  return liked[0]?.type
 }
 
 /** As {@link checkAccept} for a stored type, which its family (`image/*`) admits too. */
 export function checkAcceptStored(accept: string | undefined, mimeType: string): void {
   const bare = mimeType.split(';', 1)[0]?.trim().toLowerCase() ?? ''
   const family = `${bare.split('/', 1)[0] ?? ''}/*`
-  if (accept === undefined || accepts(accept, ['*/*', family, bare, mimeType.toLowerCase()])) return
+  if (accept === undefined) return
+  const types = ['*/*', family, bare, mimeType.toLowerCase()]
+  if (parseAccept(accept).some(({ type, quality }) => types.includes(type) && quality > 0)) return
   throw notAcceptable(accept, `*/*, ${mimeType}`)
 }
 
@@ -28,11 +49,20 @@ export function checkJsonBody(contentType: string | undefined, contentEncoding: 
   throw new ApiError('ERR_UNSUPPORTED_MEDIA_TYPE', "The request's content-type is not supported.")
 }
 
-/** Entries with parameters count by their type; `q=0` takes the entry back. */
-function accepts(accept: string, types: readonly string[]): boolean {
-  return accept.split(',').some((entry) => {
+/** One entry of an `accept` header. */
+interface AcceptEntry {
+  readonly type: string
+  /** From 0, which takes the type back, to 1. */
+  readonly quality: number
+  readonly place: number
+}
+
+/** Parameters other than `q` are passed over. */
+function parseAccept(accept: string): readonly AcceptEntry[] {
+  return accept.split(',').map((entry, place) => {
     const [type = '', ...parameters] = entry.toLowerCase().split(';')
-    return types.includes(type.trim()) && !parameters.some((parameter) => /^\s*q=0(\.0*)?\s*$/.test(parameter))
+    const quality = parameters.map((parameter) => /^\s*q=([01](?:\.[0-9]{0,3})?)\s*$/.exec(parameter)?.[1])
+    return { type: type.trim(), quality: Number(quality.find((text) => text !== undefined) ?? 1), place }
   })
 }
 

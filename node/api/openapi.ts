@@ -1,4 +1,3 @@
-import type { TSchema } from '@sinclair/typebox'
 import {
   CheckLineReply,
   DeletedTopicReply,
@@ -14,10 +13,9 @@ import {
   StreamsReply,
   TopicsReply,
 } from './additions.js'
+import { AnswerLine, eventPaths } from './openapi-events.js'
+import { json, lines, LOCAL, OPERATOR, reference, refusals, type Part } from './openapi-parts.js'
 import { PeersReply } from './peers-reply.js'
-
-/** A part of the document. */
-type Part = Readonly<Record<string, unknown>>
 
 /** The OpenAPI 3.1 description of everything that the Actyx API does not have, from the schemas that the code uses. */
 export function openApiDocument(version: string): Part {
@@ -32,23 +30,21 @@ export function openApiDocument(version: string): Part {
     servers: [{ url: '/' }],
     components: {
       schemas: {
+        AnswerLine,
         Error: ErrorBody,
         Explanation: ExplainReply,
         Peers: PeersReply,
         Route: RouteReply,
         Streams: StreamsReply,
       },
-      securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer' },
+        tokenInUrl: { type: 'apiKey', in: 'query', name: 'access_token' },
+      },
     },
-    paths: paths(),
+    paths: { ...paths(), ...eventPaths() },
   }
 }
-
-/** Without a token on the same machine, with one from elsewhere. */
-const LOCAL = [{}, { token: [] }]
-
-/** Over the Unix socket only, where the mode of the file decides. */
-const OPERATOR = [{}]
 
 function paths(): Part {
   return {
@@ -201,23 +197,4 @@ function paths(): Part {
       },
     },
   }
-}
-
-function json(schema: TSchema | Part): Part {
-  const description = 'description' in schema ? schema['description'] : 'JSON'
-  return { description, content: { 'application/json': { schema } } }
-}
-
-/** One JSON object per line; a last line of type `diagnostic` says why an answer ended too early. */
-function lines(schema: TSchema): Part {
-  return { description: schema.description, content: { 'application/x-ndjson': { schema } } }
-}
-
-function reference(name: string): Part {
-  return { description: name, content: { 'application/json': { schema: { $ref: `#/components/schemas/${name}` } } } }
-}
-
-/** What every resource may answer that asks for a token from elsewhere. */
-function refusals(): Part {
-  return { 401: reference('Error'), 403: reference('Error') }
 }

@@ -11,8 +11,8 @@ export type Admission = 'none' | 'app' | 'local' | 'operator'
 /** What can be done with a resource by one method. */
 export interface Action {
   readonly admission: Admission
-  /** Checked against `accept`; absent for no check. */
-  readonly produces?: Produced
+  /** Checked against `accept`, the usual type first; absent for no check. */
+  readonly produces?: Produced | readonly Produced[]
   /** Whether the request carries JSON. */
   readonly takesJson?: true
   /** What it throws becomes the answer. */

@@ -64,4 +64,7 @@ export interface MonotonicRequest {
  * Lines of an answer: each chunk holds whole lines, each ended by one line feed, none empty. Pulling is flow control: a
  * reader that does not pull holds up only itself. Ending the iteration early cancels.
  */
-export type Answer = AsyncIterable<Uint8Array>
+export interface Answer extends AsyncIterable<Uint8Array> {
+  /** Whether it can be taken up after any of its events, with the offsets of what was delivered as lower bound. */
+  readonly resumable?: boolean
+}

@@ -23,6 +23,7 @@ import { LiveIndex } from './live-index.js'
 import { answerMonotonic } from './monotonic.js'
 import { PublishBodyReader } from './publish-body.js'
 import { answerQuery, BOUNDS_MESSAGE, isWithin } from './query.js'
+import { isResumable } from './resumable.js'
 import type { Router } from './router.js'
 import { answerSubscription } from './subscription.js'
 
@@ -135,7 +136,9 @@ export class NodeEvents implements EventService {
         present,
         signal: context.signal,
       })
-      return this.#guarded(lines, 'queriesRunning', context)
+      return Object.assign(this.#guarded(lines, 'queriesRunning', context), {
+        resumable: isResumable(query, request.order),
+      })
     })
   }
 
@@ -145,7 +148,7 @@ export class NodeEvents implements EventService {
       const live = query.live({ nodeId: this.#store.nodeId })
       this.#counters.subscriptions += 1
       const lines = answerSubscription(query, live, this.#follow(live, request.lowerBound ?? EMPTY, context))
-      return this.#guarded(lines, 'subscriptionsOpen', context)
+      return Object.assign(this.#guarded(lines, 'subscriptionsOpen', context), { resumable: isResumable(query, 'asc') })
     })
   }
 
@@ -157,7 +160,7 @@ export class NodeEvents implements EventService {
       this.#counters.subscriptions += 1
       const past = query.live({ nodeId: this.#store.nodeId })
       const lines = answerMonotonic(live, past, this.#follow(live, request.lowerBound, context))
-      return this.#guarded(lines, 'subscriptionsOpen', context)
+      return Object.assign(this.#guarded(lines, 'subscriptionsOpen', context), { resumable: isResumable(query, 'asc') })
     })
   }
 

@@ -341,7 +341,7 @@ t.test('a preflight names what is allowed', async (t) => {
   t.equal(good.status, 200)
   t.equal(good.headers['access-control-allow-origin'], 'http://app.local')
   t.match(good.headers['access-control-allow-methods'], /GET.*POST, PUT, DELETE/)
-  t.equal(good.headers['access-control-allow-headers'], 'authorization, accept, content-type')
+  t.equal(good.headers['access-control-allow-headers'], 'authorization, accept, content-type, last-event-id')
   for (const bad of [preflight('PATCH'), preflight('GET', 'x-mine'), preflight(undefined)]) {
     const { status, headers } = await bad
     t.same([status, headers['content-type']], [403, 'text/plain; charset=utf-8'])
@@ -704,7 +704,23 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
   t.equal((await ask(node.url, '/api/millrace/v1/topics/%zz', { method: 'DELETE', ...socket })).status, 400)
   t.equal((await ask(node.url, '/api/millrace/v1/topics/b')).status, 405)
   t.match(await check('GET', '/api/millrace/v1/peers'), { peers: [] })
-  t.equal(api.paths.length, 12, 'every path is checked here')
+  await post(node, PUBLISH, '{"data":[{"tags":["a"],"payload":1}]}')
+  for (const name of ['query', 'subscribe', 'subscribe_monotonic']) {
+    const url = `/api/millrace/v1/events/${name}?query=FROM%20'a'`
+    const request = JSON.stringify({ query: "FROM 'a'", order: 'asc', session: '', lowerBound: {} })
+    for (const accept of ['application/x-ndjson', 'text/event-stream']) {
+      const options = { headers: { ...headers, accept }, lines: 2 }
+      const answer = await check('GET', url, options)
+      if (accept === 'application/x-ndjson') {
+        for (const line of linesOf(String(answer))) api.checkItem('AnswerLine', JSON.parse(line))
+      }
+      await check('POST', url, { ...options, body: request })
+    }
+    await check('GET', url, { headers: { ...headers, accept: 'text/html' } })
+    await check('GET', `/api/millrace/v1/events/${name}`, { headers })
+    await check('GET', url)
+  }
+  t.equal(api.paths.length, 15, 'every path is checked here')
 })
 
 t.test('the Unix socket serves the same API, with a mode of its own', async (t) => {

@@ -34,16 +34,26 @@ export class OpenApi {
     return Object.keys(this.#paths)
   }
 
+  /** Throws when the value is not as the component describes it. */
+  checkItem(component: string, value: unknown): void {
+    this.#validate({ $ref: `#/components/schemas/${component}` }, value, component)
+  }
+
   /** @returns the answer, JSON parsed; throws when status, type or body are not as described */
   async check(method: string, path: string, options: AskOptions = {}): Promise<unknown> {
     const { status, headers, text } = await ask(this.#url, path, { method, ...options })
     const type = (headers['content-type'] ?? '').split(';')[0] ?? ''
-    const described = this.#paths[path] ?? this.#paths[path.replace(/[^/]+$/, '{name}')]
+    const [resource = ''] = path.split('?')
+    const described = this.#paths[resource] ?? this.#paths[resource.replace(/[^/]+$/, '{name}')]
     const schema = described?.[method.toLowerCase()]?.responses[String(status)]?.content[type]?.schema
     if (schema === undefined) throw new Error(`${method} ${path}: ${String(status)} ${type} is not described`)
     const body: unknown = type === 'application/json' ? JSON.parse(text) : text
-    const validate = this.#ajv.compile({ ...schema, components: this.#components })
-    if (!validate(body)) throw new Error(`${method} ${path}: ${JSON.stringify(validate.errors)}: ${text}`)
+    this.#validate(schema, body, `${method} ${path}`)
     return body
+  }
+
+  #validate(schema: object, value: unknown, what: string): void {
+    const validate = this.#ajv.compile({ ...schema, components: this.#components })
+    if (!validate(value)) throw new Error(`${what}: ${JSON.stringify(validate.errors)}: ${JSON.stringify(value)}`)
   }
 }

@@ -1,0 +1,116 @@
+import { Type } from '@sinclair/typebox'
+import { APP, reference, refusals, stream, type Part } from './openapi-parts.js'
+import { exactly, integer } from './reply-schemas.js'
+
+const Offsets = Type.Record(Type.String(), Type.Integer({ minimum: -1 }), { description: 'Stream id to offset' })
+
+const Order = Type.Union([Type.Literal('asc'), Type.Literal('desc'), Type.Literal('stream-asc')])
+
+const Text = Type.String({ description: 'AQL' })
+
+const QueryBody = Type.Object({
+  query: Text,
+  order: Order,
+  lowerBound: Type.Optional(Type.Union([Offsets, Type.Null()], { description: 'Exclusive' })),
+  upperBound: Type.Optional(Type.Union([Offsets, Type.Null()], { description: 'Inclusive; by default the present' })),
+})
+
+const SubscribeBody = Type.Object({
+  query: Text,
+  lowerBound: Type.Optional(Type.Union([Offsets, Type.Null()], { description: 'Exclusive' })),
+})
+
+const MonotonicBody = Type.Object({ query: Text, session: Type.String(), lowerBound: Offsets })
+
+const EventKey = exactly({ lamport: integer(''), stream: Type.String(), offset: integer('') }, 'Key of an event')
+
+/** One line of an answer. */
+export const AnswerLine = Type.Union(
+  [
+    Type.Object(
+      {
+        type: Type.Union([Type.Literal('event'), Type.Literal('antiEvent')]),
+        lamport: integer('Lamport time'),
+        stream: Type.String({ description: 'Stream id' }),
+        offset: integer('Position in the stream'),
+        timestamp: integer('Microseconds since 1970'),
+        tags: Type.Array(Type.String()),
+        appId: Type.String(),
+        payload: Type.Unknown(),
+      },
+      { description: 'An event, or the withdrawal of one' },
+    ),
+    Type.Object({ type: Type.Literal('offsets'), offsets: Offsets }, { description: 'Up to here all is answered' }),
+    Type.Object({
+      type: Type.Literal('diagnostic'),
+      severity: Type.Union([Type.Literal('warning'), Type.Literal('error')]),
+      message: Type.String(),
+    }),
+    Type.Object({ type: Type.Literal('timeTravel'), newStart: EventKey }),
+  ],
+  { description: 'One line of an answer' },
+)
+
+const LAST_EVENT_ID: Part = {
+  name: 'Last-Event-ID',
+  in: 'header',
+  description: 'Of an event stream: the id of the last event that was taken; it goes on from there',
+  schema: { type: 'string' },
+}
+
+const QUERY_PARAMETER = parameter('query', 'AQL', true)
+const LOWER_BOUND = parameter('lowerBound', 'Offsets as JSON; exclusive')
+const LAST_ID_IN_URL = parameter('lastEventId', 'As the header Last-Event-ID, which goes first')
+
+/** The streams of events as event streams and for those who can only GET. */
+export function eventPaths(): Part {
+  return {
+    '/api/millrace/v1/events/query': answers('query', 'All events that match, then the offsets', QueryBody, [
+      parameter('order', 'asc (by default), desc or stream-asc'),
+      parameter('upperBound', 'Offsets as JSON; inclusive'),
+    ]),
+    '/api/millrace/v1/events/subscribe': answers(
+      'subscribe',
+      'What matches, the offsets, then live events',
+      SubscribeBody,
+    ),
+    '/api/millrace/v1/events/subscribe_monotonic': answers(
+      'subscribeMonotonic',
+      'As subscribe, in order; ends where that is not possible',
+      MonotonicBody,
+      [parameter('session', 'Without effect')],
+    ),
+  }
+}
+
+function answers(name: string, summary: string, body: object, parameters: readonly Part[] = []): Part {
+  const responses = {
+    200: stream(summary, ['application/x-ndjson', 'text/event-stream'], 'AnswerLine'),
+    204: { description: 'The id is that of an answer that has ended: do not come back' },
+    400: reference('Error'),
+    406: reference('Error'),
+    418: reference('Error'),
+    ...refusals(),
+  }
+  return {
+    get: {
+      operationId: `${name}ByUrl`,
+      summary,
+      security: APP,
+      parameters: [QUERY_PARAMETER, LOWER_BOUND, ...parameters, LAST_ID_IN_URL, LAST_EVENT_ID],
+      responses,
+    },
+    post: {
+      operationId: name,
+      summary,
+      security: APP,
+      parameters: [LAST_EVENT_ID],
+      requestBody: { required: true, content: { 'application/json': { schema: body } } },
+      responses,
+    },
+  }
+}
+
+function parameter(name: string, description: string, required = false): Part {
+  return { name, in: 'query', required, description, schema: { type: 'string' } }
+}

@@ -10,6 +10,7 @@ import { Http2Sessions } from './http2.js'
 import { addKeepingRoutes } from './keeping-routes.js'
 import { listenOnPath, listenOnTcp, newServer } from './listener.js'
 import { MemoryBudget } from './memory-budget.js'
+import { addIngestRoutes } from './ingest-routes.js'
 import { addNodeRoutes } from './node-routes.js'
 import { addOperatorRoutes } from './operator-routes.js'
 import { addOpsRoutes } from './ops-routes.js'
@@ -52,7 +53,9 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   }
   const http = new HttpHandler(
     context,
-    addKeepingRoutes(addOperatorRoutes(addOpsRoutes(addBlobRoutes(addNodeRoutes(addEventRoutes(new Routes())))))),
+    addKeepingRoutes(
+      addOperatorRoutes(addOpsRoutes(addBlobRoutes(addNodeRoutes(addIngestRoutes(addEventRoutes(new Routes())))))),
+    ),
   )
   const sockets = new SocketUpgrade(context, http)
   const sessions = { tcp: new Http2Sessions(http, 'tcp'), unix: new Http2Sessions(http, 'unix') }

@@ -3,6 +3,9 @@ import { AbortedError } from '../../core/index.js'
 import { ApiError } from './errors.js'
 import type { Lease } from './memory-budget.js'
 
+/** Milliseconds that a whole body may take, however steadily it comes. */
+const WHOLE_BODY_MS = 600_000
+
 /** How much a body may hold, and how slowly it may come. */
 export interface BodyRules {
   readonly limitBytes: number
@@ -40,6 +43,7 @@ class BodyReader {
   #bytes = 0
   #waiting = false
   #timer: NodeJS.Timeout | undefined
+  readonly #startedMs = performance.now()
 
   constructor(
     request: IncomingMessage,
@@ -63,6 +67,10 @@ class BodyReader {
     this.#bytes += chunk.length
     if (this.#bytes > this.#rules.limitBytes) {
       this.#fail(tooLarge(this.#bytes, this.#rules.limitBytes))
+      return
+    }
+    if (performance.now() - this.#startedMs > WHOLE_BODY_MS) {
+      this.#fail(new ApiError('ERR_REQUEST_TIMEOUT', 'The request did not come in in time.'))
       return
     }
     this.#chunks.push(chunk)

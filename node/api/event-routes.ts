@@ -10,6 +10,7 @@ import type {
 import { streamAnswer } from './answer.js'
 import { NDJSON_FORM, type AnswerForm } from './answer-form.js'
 import { readBody } from './body.js'
+import { CloudEventBatch, CloudEventLines, CloudEventMapper } from './cloud-events.js'
 import type { ApiContext } from './context.js'
 import { ApiError, isInternal } from './errors.js'
 import {
@@ -26,32 +27,44 @@ import { chooseType } from './negotiate.js'
 import { ENDED, parseResumeId, ResumePoint } from './resume-point.js'
 import type { Action, Routes } from './routes.js'
 
+const NDJSON = 'application/x-ndjson'
+const EVENT_STREAM = 'text/event-stream'
+const CLOUD_EVENTS = 'application/cloudevents+json'
+const BATCH = 'application/cloudevents-batch+json'
+
+type StreamType = typeof NDJSON | typeof EVENT_STREAM | typeof CLOUD_EVENTS | typeof BATCH
+
+/** What every answer comes as; the first is the usual one. A batch is one document, so it is for answers that end. */
+const STREAM_TYPES = [NDJSON, EVENT_STREAM, CLOUD_EVENTS] as const
+
 /** A service whose answer is a stream: how its requests are read, and how it is asked. */
 interface StreamService<R> {
+  readonly types: readonly StreamType[]
   readonly fromBody: (body: Uint8Array, start: number, end: number) => R
   readonly fromUrl: (parameters: URLSearchParams) => R
   readonly ask: (events: EventService, request: R, context: RequestContext) => Promise<Answer>
 }
 
 const QUERY: StreamService<QueryRequest> = {
+  types: [...STREAM_TYPES, BATCH],
   fromBody: parseQueryRequest,
   fromUrl: toQueryRequest,
   ask: (events, request, context) => events.query(request, context),
 }
 
 const SUBSCRIBE: StreamService<SubscribeRequest> = {
+  types: STREAM_TYPES,
   fromBody: parseSubscribeRequest,
   fromUrl: toSubscribeRequest,
   ask: (events, request, context) => events.subscribe(request, context),
 }
 
 const MONOTONIC: StreamService<MonotonicRequest> = {
+  types: STREAM_TYPES,
   fromBody: parseMonotonicRequest,
   fromUrl: toMonotonicRequest,
   ask: (events, request, context) => events.subscribeMonotonic(request, context),
 }
-
-const STREAM_TYPES = ['application/x-ndjson', 'text/event-stream'] as const
 
 /** `/api/v2/events`, all but its WebSocket, and the same streams below `/api/millrace/v1` for those who can only GET. */
 export function addEventRoutes(routes: Routes): Routes {
@@ -95,7 +108,7 @@ async function publish({ request, response, common, holder, lease }: Exchange, c
 function byBody<R extends Bounded>(service: StreamService<R>): Action {
   return {
     admission: 'app',
-    produces: STREAM_TYPES,
+    produces: service.types,
     takesJson: true,
     run: async (exchange, context) => {
       const body = await readBody(exchange.request, bodyRules(context), exchange.lease)
@@ -107,7 +120,7 @@ function byBody<R extends Bounded>(service: StreamService<R>): Action {
 function byUrl<R extends Bounded>(service: StreamService<R>): Action {
   return {
     admission: 'app',
-    produces: STREAM_TYPES,
+    produces: service.types,
     run: (exchange, context) =>
       answerStream(exchange, context, service, service.fromUrl(new URLSearchParams(exchange.query))),
   }
@@ -125,8 +138,9 @@ async function answerStream<R extends Bounded>(
   service: StreamService<R>,
   request: R,
 ): Promise<void> {
-  const isEventStream = chooseType(exchange.request.headers.accept, STREAM_TYPES) === 'text/event-stream'
-  const id = isEventStream ? lastEventId(exchange) : undefined
+  const type = chooseType(exchange.request.headers.accept, service.types) ?? NDJSON
+  const mapper = wantsCloudEvents(exchange, type) ? new CloudEventMapper(api.options.nodeId) : undefined
+  const id = type === EVENT_STREAM ? lastEventId(exchange) : undefined
   if (id === ENDED) {
     // The one status on which a browser does not come back.
     exchange.response.writeHead(204, [...exchange.common]).end()
@@ -134,10 +148,23 @@ async function answerStream<R extends Bounded>(
   }
   const resumed = id === undefined ? request : { ...request, lowerBound: parseResumeId(id) }
   const formOf = ({ resumable }: Answer): AnswerForm => {
-    if (!isEventStream) return NDJSON_FORM
-    return new EventStreamForm(resumable === true ? new ResumePoint(resumed.lowerBound ?? new Map()) : undefined)
+    if (type === EVENT_STREAM) {
+      const point = resumable === true ? new ResumePoint(resumed.lowerBound ?? new Map()) : undefined
+      return new EventStreamForm(point, mapper)
+    }
+    if (mapper === undefined) return NDJSON_FORM
+    return type === BATCH ? new CloudEventBatch(mapper) : new CloudEventLines(type, mapper)
   }
   await send(exchange, api, (context) => service.ask(api.options.events, resumed, context), formOf)
+}
+
+/** By their media types; the parameter has them inside event streams and NDJSON. */
+function wantsCloudEvents({ query }: Exchange, type: StreamType): boolean {
+  const format = new URLSearchParams(query).get('format')
+  if (format !== null && format !== 'cloudevents') {
+    throw new ApiError('ERR_BAD_REQUEST', 'parameter `format` can only be cloudevents')
+  }
+  return format !== null || type === CLOUD_EVENTS || type === BATCH
 }
 
 /** What the client has had already; the parameter is for pages that are loaded anew. */

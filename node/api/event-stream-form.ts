@@ -1,3 +1,4 @@
+import type { CloudEventMapper } from './cloud-events.js'
 import { gathered, LineSplitter, type AnswerForm } from './answer-form.js'
 import { ENDED, type ResumePoint } from './resume-point.js'
 
@@ -22,10 +23,15 @@ export class EventStreamForm implements AnswerForm {
   readonly keepAlive = ':\n\n'
   readonly #lines = new LineSplitter()
   readonly #point: ResumePoint | undefined
+  readonly #mapper: CloudEventMapper | undefined
 
-  /** @param point where the answer begins; `undefined` when it cannot be taken up in its middle */
-  constructor(point: ResumePoint | undefined) {
+  /**
+   * @param point where the answer begins; `undefined` when it cannot be taken up in its middle
+   * @param mapper makes CloudEvents of the data
+   */
+  constructor(point: ResumePoint | undefined, mapper: CloudEventMapper | undefined) {
     this.#point = point
+    this.#mapper = mapper
   }
 
   encode(chunk: Uint8Array): Iterable<Uint8Array> {
@@ -46,7 +52,7 @@ export class EventStreamForm implements AnswerForm {
     const [, type = 'message', stream, offset] = START.exec(line.toString('latin1', 0, START_BYTES)) ?? []
     const id = this.#advance(type, line, stream, Number(offset))
     yield Buffer.from(`${id === undefined ? '' : `id: ${id}\n`}event: ${type}\ndata: `)
-    yield line
+    yield this.#mapper?.map(line) ?? line
     yield MESSAGE_END
   }
 

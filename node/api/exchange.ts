@@ -6,6 +6,9 @@ import type { TokenHolder } from './tokens.js'
 /** Bytes of a refused request that are still read, so that the client gets to see the answer. */
 const DRAINED_BYTES = 32 * 1024 * 1024
 
+/** How long that may take. */
+const DRAIN_MS = 60_000
+
 const UPGRADE_REQUIRED = 426
 const UPGRADE_HINT: readonly string[] = ['upgrade', 'websocket', 'sec-websocket-version', '13']
 
@@ -68,7 +71,7 @@ export function sendError(
   } else {
     const { status, code, message } = toErrorReply(error)
     sendJson(response, status, JSON.stringify({ code, message }), [...headers, ...hintsOf(status, request)])
-    drain(request)
+    discardRest(request)
   }
   return isInternal(error)
 }
@@ -80,9 +83,13 @@ function hintsOf(status: number, { httpVersionMajor }: IncomingMessage): readonl
   return status === UPGRADE_REQUIRED && httpVersionMajor === 1 ? UPGRADE_HINT : NO_HEADERS
 }
 
-/** Throws away what is left of the body; cuts the connection when that is too much. */
-function drain(request: IncomingMessage): void {
+/** Throws away what is left of the body; cuts the connection when that is too much, or takes too long. */
+export function discardRest(request: IncomingMessage): void {
   if (request.complete) return
+  const timer = setTimeout(() => request.destroy(), DRAIN_MS).unref()
+  request.on('close', () => {
+    clearTimeout(timer)
+  })
   let bytes = 0
   request.on('data', (chunk: Buffer) => {
     bytes += chunk.length

@@ -5,7 +5,7 @@ import { isLoopback } from './access.js'
 import { authorise, carriesToken } from './authorise.js'
 import type { ApiContext } from './context.js'
 import { ApiError } from './errors.js'
-import { corsHeaders, sendError, sendText } from './exchange.js'
+import { corsHeaders, discardRest, sendError, sendText } from './exchange.js'
 import { checkAccept, checkJsonBody } from './negotiate.js'
 import type { Action, Resource, Routes } from './routes.js'
 import { watchRest } from './stalled-reader.js'
@@ -71,6 +71,7 @@ export class HttpHandler {
       if (this.#context.closing.aborted) throw new ApiError('ERR_SHUTTING_DOWN', 'the node is stopping')
       await action.run({ request, response, path, query, common, holder, lease }, this.#context)
       watchRest(response, this.#context.timers.stallMs, this.#countCut)
+      discardRest(request)
       const { httpStatuses } = this.#context.counters
       httpStatuses.set(response.statusCode, (httpStatuses.get(response.statusCode) ?? 0) + 1)
     } catch (error) {

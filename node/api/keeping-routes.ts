@@ -1,5 +1,6 @@
 import type { CheckLine } from '../../storage/index.js'
 import { streamAnswer } from './answer.js'
+import { NDJSON_FORM } from './answer-form.js'
 import type { ApiContext } from './context.js'
 import { ApiError, isInternal } from './errors.js'
 import type { Exchange } from './exchange.js'
@@ -46,7 +47,7 @@ function verify(exchange: Exchange, api: ApiContext): Promise<void> {
   const { response, common } = exchange
   return whileWanted(exchange, api, async (signal) => {
     const answer = renderLines(api.options.operations.verify(signal))
-    const failure = await streamAnswer(response, answer, common, api.timers, signal, () => {
+    const failure = await streamAnswer(response, answer, NDJSON_FORM, common, api.timers, signal, () => {
       api.counters.readersCut += 1
     })
     if (failure !== undefined && isInternal(failure) && !signal.aborted) {

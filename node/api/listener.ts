@@ -9,9 +9,8 @@ import type { ListenAddress } from './options.js'
 import type { SocketUpgrade } from './socket-upgrade.js'
 import { listenOnUnixSocket } from './unix-socket.js'
 
-/** Bounds against clients that send slowly: milliseconds for the head, and for a whole request. */
+/** Bound against clients that send slowly: milliseconds for the head. Whoever reads a body sees to that. */
 const HEAD_TIMEOUT_MS = 20_000
-const REQUEST_TIMEOUT_MS = 600_000
 
 /** Idle connections are kept longer than clients keep theirs, so that no request meets a closing one. */
 const IDLE_TIMEOUT_MS = 75_000
@@ -31,7 +30,7 @@ export function newServer(
 ): Server {
   const server = createServer({
     headersTimeout: HEAD_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: 0,
     keepAliveTimeout: IDLE_TIMEOUT_MS,
     connectionsCheckingInterval: 5_000,
     maxHeaderSize: MAX_HEAD_BYTES,

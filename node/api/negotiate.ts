@@ -1,7 +1,14 @@
 import { ApiError } from './errors.js'
 
 /** What the API produces. */
-export type Produced = 'application/json' | 'application/x-ndjson' | 'application/x-tar' | 'text/event-stream' | 'text/plain'
+export type Produced =
+  | 'application/cloudevents+json'
+  | 'application/cloudevents-batch+json'
+  | 'application/json'
+  | 'application/x-ndjson'
+  | 'application/x-tar'
+  | 'text/event-stream'
+  | 'text/plain'
 
 /** @throws ApiError 406 when the `accept` header is there and names neither one of the types nor everything */
 export function checkAccept(accept: string | undefined, produced: readonly Produced[]): void {
@@ -44,9 +51,22 @@ export function checkJsonBody(contentType: string | undefined, contentEncoding: 
     contentType === undefined ||
     contentType === 'application/json' ||
     /^\s*application\/json\s*(;|$)/i.test(contentType)
-  const isPlain = contentEncoding === undefined || contentEncoding.toLowerCase() === 'identity'
-  if (isJson && isPlain) return
-  throw new ApiError('ERR_UNSUPPORTED_MEDIA_TYPE', "The request's content-type is not supported.")
+  if (!isJson || !isPlain(contentEncoding)) throw unsupported()
+}
+
+/** The same for JSON texts line by line, a type that was never registered and has several names. */
+export function checkLinesBody(contentType: string | undefined, contentEncoding: string | undefined): void {
+  const isLines =
+    contentType === undefined || /^\s*application\/(x-ndjson|ndjson|jsonl|json-lines)\s*(;|$)/i.test(contentType)
+  if (!isLines || !isPlain(contentEncoding)) throw unsupported()
+}
+
+function isPlain(contentEncoding: string | undefined): boolean {
+  return contentEncoding === undefined || contentEncoding.toLowerCase() === 'identity'
+}
+
+function unsupported(): ApiError {
+  return new ApiError('ERR_UNSUPPORTED_MEDIA_TYPE', "The request's content-type is not supported.")
 }
 
 /** One entry of an `accept` header. */

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
-import { APP, reference, refusals, stream, type Part } from './openapi-parts.js'
-import { exactly, integer } from './reply-schemas.js'
+import { APP, reference, refusals, items, type Part } from './openapi-parts.js'
+import { CLOSED, exactly, integer } from './reply-schemas.js'
 
 const Offsets = Type.Record(Type.String(), Type.Integer({ minimum: -1 }), { description: 'Stream id to offset' })
 
@@ -51,6 +51,29 @@ export const AnswerLine = Type.Union(
   { description: 'One line of an answer' },
 )
 
+/** CloudEvents 1.0 in their JSON form, as answers have them. */
+export const CloudEvent = Type.Object(
+  {
+    specversion: Type.Literal('1.0'),
+    id: Type.String({ description: 'The offset of a stored event' }),
+    source: Type.String({ description: '`millrace:<stream id>`, its slashes as %2F; distinct with the id' }),
+    type: Type.String({ description: '`<app id>.event`; `millrace.…` for what is no stored event' }),
+    time: Type.Optional(Type.String({ description: 'RFC 3339 with microseconds' })),
+    subject: Type.Optional(Type.String({ description: 'The first tag' })),
+    datacontenttype: Type.Literal('application/json'),
+    data: Type.Unknown({ description: 'The payload' }),
+    tags: Type.Optional(Type.String({ description: 'All tags as the text of a JSON array' })),
+    appid: Type.Optional(Type.String({ description: 'App that published it' })),
+    lamport: Type.Optional(Type.String({ description: 'Lamport time in decimals' })),
+    fromkey: Type.Optional(Type.String({ description: 'Of an aggregate: `<lamport>/<stream>/<offset>`' })),
+    tokey: Type.Optional(Type.String({ description: 'Likewise' })),
+    fromtime: Type.Optional(Type.String({ description: 'Of an aggregate' })),
+    totime: Type.Optional(Type.String({ description: 'Of an aggregate' })),
+    caughtup: Type.Optional(Type.Boolean({ description: 'Of a monotonic subscription' })),
+  },
+  { ...CLOSED, description: 'A line of an answer as CloudEvent' },
+)
+
 const LAST_EVENT_ID: Part = {
   name: 'Last-Event-ID',
   in: 'header',
@@ -60,15 +83,40 @@ const LAST_EVENT_ID: Part = {
 
 const QUERY_PARAMETER = parameter('query', 'AQL', true)
 const LOWER_BOUND = parameter('lowerBound', 'Offsets as JSON; exclusive')
+const FORMAT = parameter('format', '`cloudevents` has CloudEvents as lines and as data of event streams')
 const LAST_ID_IN_URL = parameter('lastEventId', 'As the header Last-Event-ID, which goes first')
 
 /** The streams of events as event streams and for those who can only GET. */
 export function eventPaths(): Part {
   return {
-    '/api/millrace/v1/events/query': answers('query', 'All events that match, then the offsets', QueryBody, [
-      parameter('order', 'asc (by default), desc or stream-asc'),
-      parameter('upperBound', 'Offsets as JSON; inclusive'),
-    ]),
+    '/api/millrace/v1/events/query': answers(
+      'query',
+      'All events that match, then the offsets',
+      QueryBody,
+      [
+        parameter('order', 'asc (by default), desc or stream-asc'),
+        parameter('upperBound', 'Offsets as JSON; inclusive'),
+      ],
+      [{ 'application/cloudevents-batch+json': { schema: Type.Array(CloudEvent) } }],
+    ),
+    '/api/millrace/v1/events/ingest': {
+      post: {
+        operationId: 'ingest',
+        summary: 'Stores events line by line as they come in, and says of each group of lines what became of it',
+        security: APP,
+        requestBody: { required: true, content: { 'application/x-ndjson': items('NewEventLine') } },
+        responses: {
+          200: {
+            description: 'One line for each group and each refused line',
+            content: { 'application/x-ndjson': items('IngestLine') },
+          },
+          408: reference('Error'),
+          415: reference('Error'),
+          503: reference('Error'),
+          ...refusals(),
+        },
+      },
+    },
     '/api/millrace/v1/events/subscribe': answers(
       'subscribe',
       'What matches, the offsets, then live events',
@@ -83,9 +131,25 @@ export function eventPaths(): Part {
   }
 }
 
-function answers(name: string, summary: string, body: object, parameters: readonly Part[] = []): Part {
+function answers(
+  name: string,
+  summary: string,
+  body: object,
+  parameters: readonly Part[] = [],
+  documents: readonly Part[] = [],
+): Part {
   const responses = {
-    200: stream(summary, ['application/x-ndjson', 'text/event-stream'], 'AnswerLine'),
+    200: {
+      description: summary,
+      content: Object.assign(
+        {
+          'application/x-ndjson': items('AnswerLine'),
+          'text/event-stream': { schema: { type: 'string', description: 'The data of each event is an AnswerLine' } },
+          'application/cloudevents+json': items('CloudEvent'),
+        },
+        ...documents,
+      ) as Part,
+    },
     204: { description: 'The id is that of an answer that has ended: do not come back' },
     400: reference('Error'),
     406: reference('Error'),
@@ -97,14 +161,14 @@ function answers(name: string, summary: string, body: object, parameters: readon
       operationId: `${name}ByUrl`,
       summary,
       security: APP,
-      parameters: [QUERY_PARAMETER, LOWER_BOUND, ...parameters, LAST_ID_IN_URL, LAST_EVENT_ID],
+      parameters: [QUERY_PARAMETER, LOWER_BOUND, ...parameters, FORMAT, LAST_ID_IN_URL, LAST_EVENT_ID],
       responses,
     },
     post: {
       operationId: name,
       summary,
       security: APP,
-      parameters: [LAST_EVENT_ID],
+      parameters: [FORMAT, LAST_EVENT_ID],
       requestBody: { required: true, content: { 'application/json': { schema: body } } },
       responses,
     },

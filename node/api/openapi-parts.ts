@@ -31,11 +31,7 @@ export function refusals(): Part {
   return { 401: reference('Error'), 403: reference('Error') }
 }
 
-/**
- * A stream of lines or events. OpenAPI 3.1 has no word for the items of a stream; 3.2 calls it `itemSchema`, and so does
- * this extension.
- */
-export function stream(description: string, types: readonly string[], item: string): Part {
-  const media = { schema: { type: 'string' }, 'x-itemSchema': { $ref: `#/components/schemas/${item}` } }
-  return { description, content: Object.fromEntries(types.map((type) => [type, media])) }
+/** A body of many JSON texts, one a line: the schema is that of a line. */
+export function items(name: string): Part {
+  return { schema: { $ref: `#/components/schemas/${name}` } }
 }

@@ -13,7 +13,8 @@ import {
   StreamsReply,
   TopicsReply,
 } from './additions.js'
-import { AnswerLine, eventPaths } from './openapi-events.js'
+import { IngestLine, NewEventLine } from './ingest-lines.js'
+import { AnswerLine, CloudEvent, eventPaths } from './openapi-events.js'
 import { json, lines, LOCAL, OPERATOR, reference, refusals, type Part } from './openapi-parts.js'
 import { PeersReply } from './peers-reply.js'
 
@@ -31,6 +32,9 @@ export function openApiDocument(version: string): Part {
     components: {
       schemas: {
         AnswerLine,
+        CloudEvent,
+        IngestLine,
+        NewEventLine,
         Error: ErrorBody,
         Explanation: ExplainReply,
         Peers: PeersReply,

@@ -2,7 +2,8 @@ import { Type, type TObject, type TProperties } from '@sinclair/typebox'
 
 /** Parts of the schemas of our own resources. */
 
-const CLOSED = { additionalProperties: false }
+/** Nothing but the members that are named. */
+export const CLOSED = { additionalProperties: false }
 
 export function integer(description: string, minimum = 0): ReturnType<typeof Type.Integer> {
   return Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER, description })

@@ -1,4 +1,4 @@
-import type { AppId, EventOrder, JsonScanner, NewEvent, OffsetMap } from '../../core/index.js'
+import type { AppId, EventOrder, JsonScanner, NewEvent, OffsetMap, Publication } from '../../core/index.js'
 
 /**
  * What the app API needs of the node: everything about events, free of HTTP and WebSocket. Answers come as chunks of
@@ -24,8 +24,14 @@ export interface EventService {
    */
   readEvents(scanner: JsonScanner): readonly NewEvent[]
 
+  /** As {@link readEvents} of one event, `{"tags":[…],"payload":…}`. */
+  readEvent(scanner: JsonScanner): NewEvent
+
   /** The second half. Called in order, the events are stored in order. */
   publishEvents(events: readonly NewEvent[], appId: AppId): Promise<string>
+
+  /** As {@link publishEvents}, with a reply for programs. */
+  store(events: readonly NewEvent[], appId: AppId): Promise<readonly Publication[]>
 
   /**
    * A one-shot query. Errors of the text or of the endpoint are thrown before the first chunk;

@@ -106,11 +106,20 @@ export class NodeEvents implements EventService {
     return this.#bodies.readFrom(scanner)
   }
 
+  readEvent(scanner: JsonScanner): NewEvent {
+    return this.#bodies.readEvent(scanner)
+  }
+
   async publishEvents(events: readonly NewEvent[], appId: AppId): Promise<string> {
+    const publications = await this.store(events, appId)
+    return `{"data":[${publications.map(renderPublication).join(',')}]}`
+  }
+
+  async store(events: readonly NewEvent[], appId: AppId): Promise<readonly Publication[]> {
     const timestamp = this.#clock.nowMicros()
-    if (events.length === 0) return '{"data":[]}'
+    if (events.length === 0) return []
     const router = this.#router
-    const publications = await this.#store.append({
+    return this.#store.append({
       appId,
       timestamp,
       events: events.map(({ tags, payload }) => ({
@@ -119,7 +128,6 @@ export class NodeEvents implements EventService {
         streamNumber: router.decide(tags, appId).streamNumber,
       })),
     })
-    return `{"data":[${publications.map(renderPublication).join(',')}]}`
   }
 
   query(request: QueryRequest, context: RequestContext): Promise<Answer> {

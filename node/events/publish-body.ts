@@ -62,14 +62,15 @@ export class PublishBodyReader {
       }
       if (events !== undefined) scanner.fail('duplicate field `data`')
       const list: NewEvent[] = []
-      scanner.elements('a sequence', () => list.push(this.#event(scanner)))
+      scanner.elements('a sequence', () => list.push(this.readEvent(scanner)))
       events = list
     })
     if (events === undefined) throw new JsonError('missing field `data`', scanner.bytes, scanner.at - 1)
     return events
   }
 
-  #event(scanner: JsonScanner): NewEvent {
+  /** One event, `{"tags":[…],"payload":…}`; throws as {@link read}. */
+  readEvent(scanner: JsonScanner): NewEvent {
     let tags: TagSet | undefined
     let payload: Uint8Array | undefined
     scanner.members('struct PublishEvent', (name) => {

@@ -703,24 +703,33 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
   t.match(await check('POST', '/api/millrace/v1/identity/epoch', { headers }), { code: 'ERR_FORBIDDEN' })
   t.equal((await ask(node.url, '/api/millrace/v1/topics/%zz', { method: 'DELETE', ...socket })).status, 400)
   t.equal((await ask(node.url, '/api/millrace/v1/topics/b')).status, 405)
+  await check('POST', '/api/millrace/v1/verify', socket)
+  await check('POST', '/api/millrace/v1/backup', socket)
   t.match(await check('GET', '/api/millrace/v1/peers'), { peers: [] })
   await post(node, PUBLISH, '{"data":[{"tags":["a"],"payload":1}]}')
   for (const name of ['query', 'subscribe', 'subscribe_monotonic']) {
     const url = `/api/millrace/v1/events/${name}?query=FROM%20'a'`
     const request = JSON.stringify({ query: "FROM 'a'", order: 'asc', session: '', lowerBound: {} })
-    for (const accept of ['application/x-ndjson', 'text/event-stream']) {
+    for (const accept of ['application/x-ndjson', 'text/event-stream', 'application/cloudevents+json']) {
       const options = { headers: { ...headers, accept }, lines: 2 }
-      const answer = await check('GET', url, options)
-      if (accept === 'application/x-ndjson') {
-        for (const line of linesOf(String(answer))) api.checkItem('AnswerLine', JSON.parse(line))
-      }
+      await check('GET', url, options)
       await check('POST', url, { ...options, body: request })
     }
+    const batch = { headers: { ...headers, accept: 'application/cloudevents-batch+json' } }
+    await check('GET', url, batch)
     await check('GET', url, { headers: { ...headers, accept: 'text/html' } })
     await check('GET', `/api/millrace/v1/events/${name}`, { headers })
     await check('GET', url)
   }
-  t.equal(api.paths.length, 15, 'every path is checked here')
+  const ingest = (body: string, more: Readonly<Record<string, string>> = {}): Promise<unknown> =>
+    check('POST', '/api/millrace/v1/events/ingest', { headers: { ...headers, ...more }, body })
+  const ingested = linesOf(String(await ingest('{"tags":["a"],"payload":1}\n{"tags":[""],"payload":1}\n')))
+  t.same(
+    ingested.map((line) => (JSON.parse(line) as { type: string }).type),
+    ['accepted', 'refused', 'done'],
+  )
+  await ingest('', { 'content-type': 'application/json' })
+  t.equal(api.paths.length, 18, 'every path is checked here')
 })
 
 t.test('the Unix socket serves the same API, with a mode of its own', async (t) => {

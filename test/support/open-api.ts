@@ -1,5 +1,8 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
-import { ask, type AskOptions } from './ask.js'
+import { ask, linesOf, type AskOptions } from './ask.js'
+
+/** Types whose schema is that of one line. */
+const LINE_TYPES = ['application/x-ndjson', 'application/cloudevents+json']
 
 interface Described {
   readonly responses: Readonly<
@@ -34,12 +37,7 @@ export class OpenApi {
     return Object.keys(this.#paths)
   }
 
-  /** Throws when the value is not as the component describes it. */
-  checkItem(component: string, value: unknown): void {
-    this.#validate({ $ref: `#/components/schemas/${component}` }, value, component)
-  }
-
-  /** @returns the answer, JSON parsed; throws when status, type or body are not as described */
+  /** @returns the answer, a document parsed; throws when status, type or body are not as described */
   async check(method: string, path: string, options: AskOptions = {}): Promise<unknown> {
     const { status, headers, text } = await ask(this.#url, path, { method, ...options })
     const type = (headers['content-type'] ?? '').split(';')[0] ?? ''
@@ -47,8 +45,13 @@ export class OpenApi {
     const described = this.#paths[resource] ?? this.#paths[resource.replace(/[^/]+$/, '{name}')]
     const schema = described?.[method.toLowerCase()]?.responses[String(status)]?.content[type]?.schema
     if (schema === undefined) throw new Error(`${method} ${path}: ${String(status)} ${type} is not described`)
-    const body: unknown = type === 'application/json' ? JSON.parse(text) : text
-    this.#validate(schema, body, `${method} ${path}`)
+    const what = `${method} ${path}`
+    if (LINE_TYPES.includes(type)) {
+      for (const line of linesOf(text)) this.#validate(schema, JSON.parse(line), what)
+      return text
+    }
+    const body: unknown = type.endsWith('json') ? JSON.parse(text) : text
+    this.#validate(schema, body, what)
     return body
   }
 

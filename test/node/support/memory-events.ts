@@ -1,4 +1,11 @@
-import { MillraceError, type ErrorCode, type JsonScanner, type NewEvent, type OffsetMap } from '../../../core/index.js'
+import {
+  MillraceError,
+  type ErrorCode,
+  type JsonScanner,
+  type NewEvent,
+  type OffsetMap,
+  type Publication,
+} from '../../../core/index.js'
 import type {
   Answer,
   EventService,
@@ -49,6 +56,14 @@ export class MemoryEvents implements EventService {
 
   readEvents(scanner: JsonScanner): readonly NewEvent[] {
     return this.#bodies.readFrom(scanner)
+  }
+
+  readEvent(scanner: JsonScanner): NewEvent {
+    return this.#bodies.readEvent(scanner)
+  }
+
+  async store(events: readonly NewEvent[], appId: string): Promise<readonly Publication[]> {
+    return (JSON.parse(await this.publishEvents(events, appId)) as { data: Publication[] }).data
   }
 
   async publishEvents(newEvents: readonly NewEvent[], appId: string): Promise<string> {
@@ -125,8 +140,8 @@ export class MemoryEvents implements EventService {
     while (!signal.aborted) {
       const lines = this.lines.slice(at).filter(({ tags }) => tag === undefined || tags.includes(tag))
       at = this.lines.length
-      const caughtUp = monotonic ? `,"caughtUp":${String(told)}}\n` : '}\n'
-      const text = lines.map(({ line }) => line.slice(0, -2) + caughtUp).join('')
+      const caughtUp = monotonic ? `,"caughtUp":${String(told)},"payload":` : ',"payload":'
+      const text = lines.map(({ line }) => line.replace(',"payload":', caughtUp)).join('')
       const offsets = told
         ? ''
         : `${JSON.stringify({ type: 'offsets', offsets: Object.fromEntries(this.offsets().present) })}\n`

@@ -13,6 +13,7 @@ import {
   type NodeStatus,
 } from './api/index.js'
 import type { DaemonSettings, RouteSettings } from './daemon-settings.js'
+import { EventLoopDelay } from './event-loop-delay.js'
 import { NodeEvents } from './events/node-events.js'
 import { Router } from './events/router.js'
 import { renderMetrics } from './metrics.js'
@@ -120,6 +121,7 @@ interface Parts {
   /** `undefined` for a node that is alone. */
   readonly swarm: NodeSwarm | undefined
   readonly api: Api
+  readonly eventLoop: EventLoopDelay
 }
 
 /**
@@ -147,8 +149,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const swarm = await joinSwarm(directory, store, options, clock)
     undo.push(() => swarm?.close())
     const inForce: SettingsInForce = { settings }
-    const api = await openApi({ options, directory, store, events, swarm, clock, inForce })
-    return new Daemon({ directory, store, events, swarm, api }, inForce, logger)
+    const eventLoop = EventLoopDelay.start()
+    undo.push(() => {
+      eventLoop.stop()
+    })
+    const api = await openApi({ options, directory, store, events, swarm, clock, inForce, eventLoop })
+    return new Daemon({ directory, store, events, swarm, api, eventLoop }, inForce, logger)
   } catch (error) {
     for (const step of undo.reverse()) await step()
     throw error
@@ -167,8 +173,9 @@ async function joinSwarm(
   return NodeSwarm.join({ settings, networkKey, directory, store, clock, logger })
 }
 
-async function closeParts({ directory, store, events, swarm, api }: Parts): Promise<void> {
+async function closeParts({ directory, store, events, swarm, api, eventLoop }: Parts): Promise<void> {
   await api.close()
+  eventLoop.stop()
   events.close()
   await swarm?.close()
   await store.close()
@@ -208,9 +215,11 @@ interface ApiParts {
   readonly swarm: NodeSwarm | undefined
   readonly clock: Clock
   readonly inForce: SettingsInForce
+  readonly eventLoop: EventLoopDelay
 }
 
-async function openApi({ options, directory, store, events, swarm, clock, inForce }: ApiParts): Promise<Api> {
+async function openApi(parts: ApiParts): Promise<Api> {
+  const { options, directory, store, events, swarm, clock, inForce } = parts
   const { settings, logger, version } = options
   const startedMs = clock.monotonicMs()
   const started: { api?: Api } = {}
@@ -231,9 +240,7 @@ async function openApi({ options, directory, store, events, swarm, clock, inForc
     status: () => ({ uptimeMs: clock.monotonicMs() - startedMs, ...peerStates(swarm) }),
     swarm: () => swarm?.report(),
     health: () => healthOf(store),
-    metrics: () =>
-      renderMetrics({ store: store.metrics(), events: events.counters, api: started.api?.counters, version }) +
-      (swarm === undefined ? '' : renderSwarmMetrics(swarm, events.offsets().toReplicate)),
+    metrics: () => metricsOf(parts, started.api),
     streams: () => store.streams(),
     explainRoute: ({ tags, appId }) => {
       const explanation = events.router.explain(tags, appId)
@@ -243,6 +250,21 @@ async function openApi({ options, directory, store, events, swarm, clock, inForc
   })
   started.api = api
   return api
+}
+
+function metricsOf({ options, store, events, swarm, eventLoop }: ApiParts, api: Api | undefined): string {
+  const { topic } = options.settings.swarm
+  const info = { version: options.version, node: store.nodeId, topic }
+  const own = renderMetrics({
+    store: store.metrics(),
+    health: healthOf(store),
+    events: events.counters,
+    api,
+    eventLoop,
+    info,
+  })
+  if (swarm === undefined) return own
+  return own + renderSwarmMetrics(swarm, { streams: store.offsets().keys(), missing: store.missing() })
 }
 
 /** Connected nodes, and how far those are that were compared with already. */

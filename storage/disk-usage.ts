@@ -1,14 +1,16 @@
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from './store-errors.js'
 
 /** A figure older than this is measured again when somebody asks, milliseconds. */
 const MAX_AGE_MS = 5000
 
-/** Bytes of all files of a topic. Measured when asked for, so that an idle node does nothing. */
+/** Bytes of all files of a topic, and the room of their file system. Measured when asked for, so that an idle node does nothing. */
 export class DiskUsage {
   readonly directory: string
   #bytes = 0
+  #freeBytes = Number.NaN
+  #sizeBytes = Number.NaN
   #measuredMs = -Infinity
   #measuring: Promise<void> | undefined
 
@@ -16,25 +18,27 @@ export class DiskUsage {
     this.directory = directory
   }
 
-  /** The latest figure; begins a new measurement when it is old. */
-  get bytes(): number {
+  /** The latest figures; begins a new measurement when they are old. */
+  latest(): { readonly bytes: number; readonly freeBytes: number; readonly sizeBytes: number } {
     if (performance.now() - this.#measuredMs > MAX_AGE_MS) void this.measure()
-    return this.#bytes
+    return { bytes: this.#bytes, freeBytes: this.#freeBytes, sizeBytes: this.#sizeBytes }
   }
 
-  /** A failed measurement leaves the figure as it is. */
+  /** A failed measurement leaves the figures as they are. */
   measure(): Promise<void> {
-    return (this.#measuring ??= sumOfFiles(this.directory)
-      .then(
-        (bytes) => {
-          this.#bytes = bytes
-        },
-        () => undefined,
-      )
+    return (this.#measuring ??= this.#measure()
+      .catch(() => undefined)
       .finally(() => {
         this.#measuredMs = performance.now()
         this.#measuring = undefined
       }))
+  }
+
+  async #measure(): Promise<void> {
+    const { bavail, blocks, bsize } = await statfs(this.directory)
+    this.#freeBytes = bavail * bsize
+    this.#sizeBytes = blocks * bsize
+    this.#bytes = await sumOfFiles(this.directory)
   }
 }
 

@@ -118,10 +118,37 @@ export interface StoreMetrics {
   readonly prunedEvents: number
   readonly prunedBytes: number
   readonly pruneSeconds: HistogramSnapshot
+  /** Time since all streams were last looked at for what to prune, and how often that is wanted. */
+  readonly pruneAgeSeconds: number
+  readonly pruneIntervalSeconds: number
+  /** Lines of full blocks that wait to be sealed, bytes, and from where on commits wait for that. */
+  readonly unsealedBytes: number
+  readonly unsealedLimitBytes: number
   readonly corruptRecords: number
+  /** How much there is of every kind of problem; 0 where all is well. */
+  readonly problems: ReadonlyMap<string, number>
+  readonly own: StreamTotals
+  readonly replicas: StreamTotals
+  readonly ownStreams: readonly {
+    readonly stream: StreamId
+    readonly name: string | undefined
+    readonly totals: StreamTotals
+  }[]
   /** Everything below the topic's directory, bytes. */
   readonly bytesOnDisk: number
+  /** Of the file system that it lies in; `NaN` while unknown. */
+  readonly diskFreeBytes: number
+  readonly diskSizeBytes: number
   readonly cacheBytes: number
+}
+
+/** What is held of some streams. */
+export interface StreamTotals {
+  readonly streams: number
+  readonly events: number
+  readonly tailEvents: number
+  readonly blocks: number
+  readonly storedBytes: number
 }
 
 /** Prometheus form: `counts[i]` observations were at most `bounds[i]`; `count` includes those above the last bound. */

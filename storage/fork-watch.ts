@@ -5,7 +5,7 @@ import type { ChainLookup } from './chain-lookup.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import type { Database } from './database.js'
 import { decodeFork, encodeFork, type ForkProof, type SignedStatement } from './fork-proof.js'
-import type { Health } from './health.js'
+import type { Health, ProblemName } from './health.js'
 import { KIND, kindRange, streamOfKey } from './keys.js'
 import type { Contradiction } from './replica-writer.js'
 import { headSigningBytes, type SignedHead } from './signed-head.js'
@@ -203,7 +203,7 @@ export class ForkWatch {
   }
 }
 
-export function forkName(stream: StreamId): string {
+export function forkName(stream: StreamId): ProblemName {
   return `fork ${stream}`
 }
 

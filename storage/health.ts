@@ -1,6 +1,14 @@
 import type { MillraceError } from '../core/index.js'
 import type { StoreHealth } from './event-store.js'
 
+/** Everything that can be wrong. Of some there may be several, which are told apart by what they concern. */
+const PROBLEM_KINDS = ['disk', 'write', 'clock', 'damage', 'names', 'corrupt', 'fork', 'own-ahead'] as const
+
+type ProblemKind = (typeof PROBLEM_KINDS)[number]
+
+/** Kind, and what it concerns. */
+export type ProblemName = ProblemKind | `${ProblemKind} ${string}`
+
 interface Problem {
   readonly text: string
   /** What a publisher gets while it lasts; none when publishing goes on. */
@@ -11,23 +19,23 @@ interface Problem {
 
 /** What is wrong with the store at the moment, for operators and publishers. */
 export class Health {
-  readonly #problems = new Map<string, Problem>()
+  readonly #problems = new Map<ProblemName, Problem>()
 
   /** @param name one problem of a name at a time; a later text replaces the one before */
-  raise(name: string, text: string, refusal?: (text: string) => MillraceError): void {
+  raise(name: ProblemName, text: string, refusal?: (text: string) => MillraceError): void {
     this.#problems.set(name, { text, refusal, publishingOnly: false })
   }
 
   /** As {@link raise}, for what must keep this node from writing events of its own, but nothing else. */
-  refusePublishing(name: string, text: string, refusal: (text: string) => MillraceError): void {
+  refusePublishing(name: ProblemName, text: string, refusal: (text: string) => MillraceError): void {
     this.#problems.set(name, { text, refusal, publishingOnly: true })
   }
 
-  clear(name: string): boolean {
+  clear(name: ProblemName): boolean {
     return this.#problems.delete(name)
   }
 
-  has(name: string): boolean {
+  has(name: ProblemName): boolean {
     return this.#problems.has(name)
   }
 
@@ -43,6 +51,16 @@ export class Health {
   publishRefusal(): MillraceError | undefined {
     for (const { text, refusal } of this.#problems.values()) if (refusal !== undefined) return refusal(text)
     return undefined
+  }
+
+  /** Of every kind, those of which there are none included. */
+  counts(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>(PROBLEM_KINDS.map((kind) => [kind, 0]))
+    for (const name of this.#problems.keys()) {
+      const [kind = name] = name.split(' ')
+      counts.set(kind, (counts.get(kind) ?? 0) + 1)
+    }
+    return counts
   }
 
   snapshot(): StoreHealth {

@@ -20,7 +20,9 @@ export type {
   StoreHealth,
   StoreMetrics,
   StreamStatus,
+  StreamTotals,
 } from './event-store.js'
+export { Histogram } from './histogram.js'
 export type { ForkProof, SignedStatement } from './fork-proof.js'
 export { renewIdentity, type RenewedIdentity } from './identity-renewal.js'
 export { Identity, verifySignature } from './identity.js'

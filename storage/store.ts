@@ -60,6 +60,7 @@ import type { StoreOptions } from './store-options.js'
 import { mergeStreams, type StreamSource } from './merge-streams.js'
 import { StreamNames } from './stream-names.js'
 import { checkDatabases } from './store-check.js'
+import { contentOf } from './stream-content.js'
 import { StreamReader } from './stream-reader.js'
 import { describeStream } from './stream-status.js'
 import { StreamTable } from './stream-table.js'
@@ -528,7 +529,8 @@ export class Store implements EventStore {
   }
 
   metrics(): StoreMetrics {
-    const { counters } = this.#parts
+    const { counters, options, health, streams, names, usage } = this.#parts
+    const { bytes, freeBytes, sizeBytes } = usage.latest()
     return {
       commits: counters.commits,
       committedEvents: counters.committedEvents,
@@ -542,7 +544,15 @@ export class Store implements EventStore {
       prunedBytes: counters.prunedBytes,
       pruneSeconds: counters.pruneSeconds.snapshot(),
       corruptRecords: counters.corruptRecords,
-      bytesOnDisk: this.#parts.usage.bytes,
+      pruneAgeSeconds: this.#upkeep.pruneAgeMs / 1000,
+      pruneIntervalSeconds: options.pruneIntervalMs / 1000,
+      unsealedBytes: this.#upkeep.unsealedBytes,
+      unsealedLimitBytes: options.maxUnsealedBytes,
+      problems: health.counts(),
+      ...contentOf(streams, names),
+      bytesOnDisk: bytes,
+      diskFreeBytes: freeBytes,
+      diskSizeBytes: sizeBytes,
       cacheBytes: this.#blockReader.cacheBytes,
     }
   }

@@ -39,6 +39,8 @@ export class Upkeep {
   readonly #options: UpkeepOptions
   readonly #maintenance: Maintenance
   #unsealedBytes = 0
+  /** When all streams were last looked at for what to prune, by the monotonic clock. */
+  #prunedMs = performance.now()
   #waiting: (() => void)[] = []
   readonly #tasks: (() => Promise<void>)[] = []
   #stopped = false
@@ -100,6 +102,16 @@ export class Upkeep {
     if (!completedBlock) return
     this.#countUnsealed()
     this.#maintenance.wake()
+  }
+
+  /** Lines of full blocks that wait to be sealed, bytes. */
+  get unsealedBytes(): number {
+    return this.#unsealedBytes
+  }
+
+  /** How long ago all streams were looked at for what to prune. */
+  get pruneAgeMs(): number {
+    return performance.now() - this.#prunedMs
   }
 
   /** Commits wait while sealing is far behind; `undefined` when it is not. */
@@ -183,6 +195,7 @@ export class Upkeep {
       // Nearly all streams have nothing to drop, and there may be thousands: each wait would cost a turn.
       if (pruner.mayDrop(state, retention)) blocks += await this.#prune(state, retention, clock.nowMicros())
     }
+    this.#prunedMs = performance.now()
     if (blocks > 0) counters.pruneSeconds.observe((performance.now() - started) / 1000)
   }
 

@@ -1,5 +1,4 @@
 export { createApi, type Api } from './api.js'
-export type { ApiCounters } from './counters.js'
 export { AddressInUseError } from './address-in-use.js'
 export type {
   AccessRules,
@@ -15,6 +14,6 @@ export type {
   NodeStatus,
   Operations,
 } from './options.js'
-export type { SwarmAlarm, SwarmPeer, SwarmReport } from './peers-reply.js'
+export { PEER_STATES, SWARM_ALARMS, type SwarmAlarm, type SwarmPeer, type SwarmReport } from './peers-reply.js'
 export { openTokenKeys, renewTokenKeys } from './token-keys.js'
 export { SignedTokens } from './tokens.js'

@@ -5,9 +5,23 @@ import { exactly, integer, orNull } from './reply-schemas.js'
 /** How well a peer keeps up, in the words of the Actyx API. */
 export type PeerState = 'LowLatency' | 'HighLatency' | 'PartiallyWorking' | 'NotWorking'
 
+/** Everything that an alarm can be about. */
+export const SWARM_ALARMS = [
+  'fork',
+  'own-history',
+  'gap',
+  'network-key',
+  'identity',
+  'misbehaved',
+  'too-many-streams',
+] as const
+
+/** How a link to a peer can be. */
+export const PEER_STATES = ['connected', 'connecting', 'waiting', 'cut'] as const
+
 /** Something in the swarm that somebody has to look after. */
 export interface SwarmAlarm {
-  readonly kind: 'fork' | 'own-history' | 'gap' | 'network-key' | 'identity' | 'misbehaved' | 'too-many-streams'
+  readonly kind: (typeof SWARM_ALARMS)[number]
   readonly stream: StreamId | undefined
   readonly peer: NodeId | undefined
   readonly sinceMicros: number
@@ -20,7 +34,7 @@ export interface SwarmAlarm {
 export interface SwarmLink {
   readonly nodeId: NodeId | undefined
   readonly source: 'configured' | 'discovered' | 'learnt' | 'incoming'
-  readonly state: 'connected' | 'connecting' | 'waiting' | 'cut'
+  readonly state: (typeof PEER_STATES)[number]
   readonly addresses: readonly string[]
   readonly direction: 'inbound' | 'outbound' | undefined
   readonly sinceMicros: number
@@ -71,7 +85,7 @@ const Failure = exactly(
 const Peer = exactly(
   {
     nodeId: textOrNull('null for a configured address that has never answered'),
-    state: oneOf(['connected', 'connecting', 'waiting', 'cut'], 'cut: not wanted for a while'),
+    state: oneOf(PEER_STATES, 'cut: not wanted for a while'),
     source: oneOf(['configured', 'discovered', 'learnt', 'incoming'], 'How this node came to know it'),
     direction: Type.Union([Type.Literal('inbound'), Type.Literal('outbound'), Type.Null()]),
     since: Type.Integer({ description: 'Microseconds since 1970: connected, or not, since then' }),
@@ -94,10 +108,7 @@ const Peer = exactly(
 
 const Alarm = exactly(
   {
-    kind: oneOf(
-      ['fork', 'own-history', 'gap', 'network-key', 'identity', 'misbehaved', 'too-many-streams'],
-      'For programs',
-    ),
+    kind: oneOf(SWARM_ALARMS, 'For programs'),
     stream: textOrNull('Stream id, where it is about one'),
     peer: textOrNull('Node id, where it is about one'),
     since: Type.Integer({ description: 'Microseconds since 1970' }),

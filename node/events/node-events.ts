@@ -8,7 +8,7 @@ import {
   type OffsetMap,
   type Publication,
 } from '../../core/index.js'
-import type { EventStore } from '../../storage/index.js'
+import { Histogram, type EventStore, type HistogramSnapshot } from '../../storage/index.js'
 import { diagnosticLine } from './answer-lines.js'
 import type {
   Answer,
@@ -48,7 +48,16 @@ export interface EventCounters {
   readonly subscriptions: number
   readonly subscriptionsOpen: number
   readonly answeredBytes: number
+  /** Answers that an error of the node ended. */
+  readonly answerErrors: number
+  /** From the first look at an answer to its end, seconds. */
+  readonly querySeconds: HistogramSnapshot
 }
+
+/** Upper bounds for times of queries, seconds: 1 ms to 5 min. */
+const QUERY_BOUNDS: readonly number[] = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300,
+]
 
 const EMPTY: OffsetMap = new Map()
 
@@ -62,7 +71,15 @@ export class NodeEvents implements EventService {
   readonly #bodies = new PublishBodyReader()
   readonly #stopListening: () => void
   #router: Router
-  #counters = { queries: 0, queriesRunning: 0, subscriptions: 0, subscriptionsOpen: 0, answeredBytes: 0 }
+  #counters = {
+    queries: 0,
+    queriesRunning: 0,
+    subscriptions: 0,
+    subscriptionsOpen: 0,
+    answeredBytes: 0,
+    answerErrors: 0,
+  }
+  readonly #querySeconds = new Histogram(QUERY_BOUNDS)
 
   constructor(options: NodeEventsOptions) {
     this.#store = options.store
@@ -77,7 +94,7 @@ export class NodeEvents implements EventService {
   }
 
   get counters(): EventCounters {
-    return this.#counters
+    return { ...this.#counters, querySeconds: this.#querySeconds.snapshot() }
   }
 
   get router(): Router {
@@ -187,6 +204,7 @@ export class NodeEvents implements EventService {
     { signal }: RequestContext,
   ): AsyncGenerator<Buffer> {
     this.#counters[gauge] += 1
+    const started = performance.now()
     try {
       for await (const chunk of lines) {
         this.#counters.answeredBytes += chunk.length
@@ -194,11 +212,13 @@ export class NodeEvents implements EventService {
       }
     } catch (error) {
       if (signal.aborted) return
+      this.#counters.answerErrors += 1
       this.#onAnswerError(error)
       const message = error instanceof MillraceError ? error.message : 'Internal server error.'
       yield Buffer.from(diagnosticLine('error', message))
     } finally {
       this.#counters[gauge] -= 1
+      if (gauge === 'queriesRunning') this.#querySeconds.observe((performance.now() - started) / 1000)
     }
   }
 }

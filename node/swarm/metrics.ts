@@ -1,58 +1,72 @@
-import type { StreamId } from '../../core/index.js'
+import { parseStreamId, type StreamId } from '../../core/index.js'
+import { SWARM_ALARMS, PEER_STATES } from '../api/index.js'
+import { counter, gauge, gauges, renderMetric, type Metric } from '../exposition.js'
 import type { NodeSwarm } from './node-swarm.js'
 
-/** One figure per peer or stream; texts of labels are ids and need no escapes. */
-interface LabelledMetric {
-  readonly name: string
-  readonly help: string
-  readonly type: 'counter' | 'gauge'
-  readonly values: readonly (readonly [labels: string, value: number])[]
+/** What is held of other nodes, and what is not. */
+export interface LagSource {
+  /** All streams that there is something of. */
+  readonly streams: Iterable<StreamId>
+  /** Events that are known of and not held. */
+  readonly missing: ReadonlyMap<StreamId, number>
 }
 
 /** The swarm as Prometheus text, format 0.0.4. */
-export function renderSwarmMetrics(swarm: NodeSwarm, missing: ReadonlyMap<StreamId, number>): string {
-  return [...peerMetrics(swarm), ...lagMetrics(swarm, missing), ...trafficMetrics(swarm), ...replicationMetrics(swarm)]
-    .map(render)
-    .join('')
+export function renderSwarmMetrics(swarm: NodeSwarm, lag: LagSource): string {
+  const metrics = [...peerMetrics(swarm), ...lagMetrics(lag), ...trafficMetrics(swarm), ...replicationMetrics(swarm)]
+  return metrics.map(renderMetric).join('')
 }
 
-function peerMetrics(swarm: NodeSwarm): LabelledMetric[] {
-  const alarms = new Map<string, number>()
-  for (const { kind } of swarm.alarms()) alarms.set(kind, (alarms.get(kind) ?? 0) + 1)
+function peerMetrics(swarm: NodeSwarm): readonly Metric[] {
+  const { peers, alarms } = swarm.report()
+  const count = (kind: string): number => alarms.filter((alarm) => alarm.kind === kind).length
+  const inState = (state: string): number => peers.filter(({ status }) => status.state === state).length
+  const lacking = swarm.peers().map(({ nodeId, lacks }) => [{ peer: nodeId }, sum(lacks.values())] as const)
+  const roundTrips = peers.flatMap(({ status: { nodeId, roundTripMs } }) =>
+    nodeId === undefined || roundTripMs === undefined ? [] : [[{ peer: nodeId }, roundTripMs / 1000] as const],
+  )
   return [
     gauge('millrace_peers_connected', 'Connected peers.', swarm.connectedPeers.length),
-    {
-      name: 'millrace_swarm_alarms',
-      help: 'Things in the swarm that somebody has to look after, by kind; see millrace peers.',
-      type: 'gauge',
-      values: [...alarms].map(([kind, count]) => [`{kind="${kind}"}`, count]),
-    },
+    gauges(
+      'millrace_peers',
+      'Peers that are known, by state.',
+      PEER_STATES.map((state) => [{ state }, inState(state)]),
+    ),
+    gauges('millrace_peer_round_trip_seconds', 'Last probe to a connected peer and back.', roundTrips),
+    gauges('millrace_peer_lacking_events', 'Events that a connected peer had not when last compared.', lacking),
+    gauges(
+      'millrace_swarm_alarms',
+      'Things in the swarm that somebody has to look after, by kind; see millrace peers.',
+      SWARM_ALARMS.map((kind) => [{ kind }, count(kind)]),
+    ),
   ]
 }
 
-function lagMetrics(swarm: NodeSwarm, missing: ReadonlyMap<StreamId, number>): LabelledMetric[] {
-  const lacks = swarm
-    .peers()
-    .flatMap(({ nodeId, lacks }) =>
-      [...lacks].map(([stream, count]) => [`{peer="${nodeId}",stream="${stream}"}`, count] as const),
-    )
+/** By the node that wrote them, for there may be thousands of streams. */
+function lagMetrics({ streams, missing }: LagSource): readonly Metric[] {
+  const byOwner = new Map<string, number>()
+  for (const stream of [...streams, ...missing.keys()]) byOwner.set(parseStreamId(stream).nodeId, 0)
+  for (const [stream, count] of missing) {
+    const { nodeId } = parseStreamId(stream)
+    byOwner.set(nodeId, (byOwner.get(nodeId) ?? 0) + count)
+  }
   return [
-    {
-      name: 'millrace_replication_missing_events',
-      help: 'Events that other nodes have and this one has not, by stream; streams that do not lag are left out.',
-      type: 'gauge',
-      values: [...missing].map(([stream, count]) => [`{stream="${stream}"}`, count]),
-    },
-    {
-      name: 'millrace_peer_lacking_events',
-      help: 'Events that this node has and a connected peer had not at the last comparison, by stream.',
-      type: 'gauge',
-      values: lacks,
-    },
+    gauges(
+      'millrace_replication_missing_events',
+      'Events of a node that are known to exist and are not here.',
+      [...byOwner].map(([owner, count]) => [{ owner }, count]),
+    ),
+    gauge('millrace_replication_streams_behind', 'Streams of which events are missing here.', missing.size),
   ]
 }
 
-function trafficMetrics({ counters: { transport } }: NodeSwarm): LabelledMetric[] {
+function sum(counts: Iterable<number>): number {
+  let total = 0
+  for (const count of counts) total += count
+  return total
+}
+
+function trafficMetrics({ counters: { transport } }: NodeSwarm): readonly Metric[] {
   return [
     counter('millrace_swarm_sent_messages_total', 'Broadcasts sent, once per neighbour.', transport.sentMessages),
     counter('millrace_swarm_sent_bytes_total', 'Bytes of these.', transport.sentBytes),
@@ -67,14 +81,14 @@ function trafficMetrics({ counters: { transport } }: NodeSwarm): LabelledMetric[
       'Requests of peers that were answered.',
       transport.requestsAnswered,
     ),
-    counter('millrace_swarm_answer_bytes_sent_total', 'Bytes of answers to peers.', transport.answerBytesSent),
-    counter('millrace_swarm_answer_bytes_received_total', 'Bytes of answers of peers.', transport.answerBytesReceived),
+    counter('millrace_swarm_sent_answer_bytes_total', 'Bytes of answers to peers.', transport.answerBytesSent),
+    counter('millrace_swarm_received_answer_bytes_total', 'Bytes of answers of peers.', transport.answerBytesReceived),
     counter('millrace_swarm_key_mismatches_total', 'Connections with another network key.', transport.keyMismatches),
     counter('millrace_swarm_cuts_total', 'Peers cut off for what they did.', transport.cuts),
   ]
 }
 
-function replicationMetrics({ counters: { replication } }: NodeSwarm): LabelledMetric[] {
+function replicationMetrics({ counters: { replication } }: NodeSwarm): readonly Metric[] {
   return [
     counter('millrace_replication_runs_total', 'Runs of commits received by broadcast.', replication.runs),
     counter('millrace_replication_applied_total', 'Runs and blocks stored from broadcasts.', replication.applied),
@@ -88,17 +102,4 @@ function replicationMetrics({ counters: { replication } }: NodeSwarm): LabelledM
     counter('millrace_replication_fetched_bytes_total', 'Bytes in which they came.', replication.fetchedBytes),
     counter('millrace_replication_failed_fetches_total', 'Fetches that brought nothing.', replication.failedFetches),
   ]
-}
-
-function counter(name: string, help: string, value: number): LabelledMetric {
-  return { name, help, type: 'counter', values: [['', value]] }
-}
-
-function gauge(name: string, help: string, value: number): LabelledMetric {
-  return { name, help, type: 'gauge', values: [['', value]] }
-}
-
-function render({ name, help, type, values }: LabelledMetric): string {
-  const lines = values.map(([labels, value]) => `${name}${labels} ${String(value)}\n`)
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
 }

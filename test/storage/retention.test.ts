@@ -331,5 +331,5 @@ async function publishNoise(store: Store, streamNumber: number, count: number): 
 async function readAllBytes(path: string): Promise<number> {
   const usage = new DiskUsage(path)
   await usage.measure()
-  return usage.bytes
+  return usage.latest().bytes
 }

@@ -104,6 +104,11 @@ function ownedBy(node: NodeId, topic: string): WriteStep {
   return { type: 'put', key: singleKey(OWNER), value: encodeSingle(OWNER, { format: FORMAT_VERSION, node, topic }) }
 }
 
+/** The index of a topic whose store cannot be opened as a whole. @throws as {@link openDatabases} */
+export function openIndex(path: string): Promise<Database> {
+  return Database.open(join(path, 'meta'), META_TUNING, 'all', false)
+}
+
 /** The epoch of a topic whose store is not open. */
 export async function readEpoch(directory: DataDirectory, topic: string): Promise<number> {
   if (!directory.topics.includes(topic)) return 0

@@ -11,6 +11,12 @@ const BYTES_PER_TURN = 2 * 1024 * 1024
 /** Tables that LevelDB may compact by itself soon after it was opened: levels below this one. */
 const EAGER_LEVELS = 2
 
+/** Keys that lie in the damaged part of a table. */
+export interface DamagedSpan {
+  readonly file: string
+  readonly span: KeySpan
+}
+
 /**
  * Checks tables that an earlier run has written before LevelDB reads them: at rest, bits flip and pages turn to zeros,
  * LevelDB does not look at its checksums, and some damage makes it end the process. A table is checked once, when it is
@@ -44,6 +50,12 @@ export class TableGuard {
   /** @throws StoreCorruptError when any table is damaged */
   async checkAll(): Promise<void> {
     await this.checkTables({})
+  }
+
+  /** Checks all tables and tells which keys cannot be read any more, for who wants to know what is lost. */
+  async findDamaged(): Promise<readonly DamagedSpan[]> {
+    for (const table of [...this.#unchecked.values()]) await this.#check(table)
+    return this.#bad.map(({ table, span }) => ({ file: tableFile(table.number), span }))
   }
 
   /** Checks what may be compacted without being asked for. @throws StoreCorruptError */
@@ -130,7 +142,7 @@ function spanOf({ smallest, largest }: TableInfo): KeySpan {
   return { from: smallest, to: largest }
 }
 
-function overlap(a: KeySpan, b: KeySpan): boolean {
+export function overlap(a: KeySpan, b: KeySpan): boolean {
   return !isBelow(a.to, b.from) && !isBelow(b.to, a.from)
 }
 

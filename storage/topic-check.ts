@@ -4,6 +4,7 @@ import type { CheckLine } from './check-report.js'
 import type { DataDirectory, TopicDirectory } from './data-directory.js'
 import { bootId } from './directory-lock.js'
 import { readHeads } from './head-file.js'
+import { findLostEvents } from './lost-tables.js'
 import { checkDatabases, storeDamage } from './store-check.js'
 import { openDatabases, type Databases } from './store-opening.js'
 
@@ -14,15 +15,22 @@ export async function* checkTopic(
   clock: Clock,
   signal: AbortSignal,
 ): AsyncGenerator<CheckLine> {
-  let place: TopicDirectory
+  let place: TopicDirectory | undefined
   let databases: Databases
   try {
     place = await directory.topicDirectory(topic)
     databases = await openDatabases({ directory, topic }, place)
   } catch (error) {
     if (!isDamage(error)) throw error
+    let damages = 1
     yield storeDamage(topic, 'database', error.message)
-    yield { type: 'topic', topic, streams: 0, blocks: 0, events: 0, damages: 1, notes: 0 }
+    if (place !== undefined) {
+      for await (const damage of findLostEvents(place.path, topic, directory.nodeId)) {
+        damages++
+        yield damage
+      }
+    }
+    yield { type: 'topic', topic, streams: 0, blocks: 0, events: 0, damages, notes: 0 }
     return
   }
   try {

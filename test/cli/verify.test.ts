@@ -178,5 +178,10 @@ t.test('damage is named with stream, offsets, what is lost and what to do', asyn
   writeFileSync(join(folder, table), bytes.fill(0, 100, 300))
   const spoilt = await millrace(['verify', '-d', daemon.data])
   t.equal(spoilt.code, 65)
+  t.match(
+    spoilt.out,
+    new RegExp(`damage {2}stream ${daemon.ready.nodeId.replaceAll(/[+/]/g, '.')}-[01], block: .*\\.ldb`),
+  )
+  t.match(spoilt.out, /lost: \d+ events, from offset \d+ to \d+, cannot be read/)
   t.match(spoilt.out, /^damage {2}[^]*\.ldb[^]*lost: [^]*what to do: [^]*found\n$/)
 })

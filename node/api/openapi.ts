@@ -158,7 +158,7 @@ function paths(): Part {
         responses: {
           200: {
             description: 'An archive; its last file is manifest.json, without which it is not whole',
-            content: { 'application/x-tar': { schema: { type: 'string', format: 'binary' } } },
+            content: { 'application/x-tar': { schema: { contentMediaType: 'application/x-tar' } } },
           },
           409: reference('Error'),
           503: reference('Error'),

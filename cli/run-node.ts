@@ -22,10 +22,11 @@ export async function runNode(call: Call): Promise<never> {
   const daemon = await startDaemon({ settings, logger, version: packageVersion() })
   guardProcess(logger)
   const { api, socket, swarm, data, nodeId } = daemon.addresses
-  logger.info({ api, socket: socket ?? null, swarm: swarm ?? null, data, nodeId, version: packageVersion() }, 'ready')
+  const { log } = daemon
+  log.info({ api, socket: socket ?? null, swarm: swarm ?? null, data, nodeId, version: packageVersion() }, 'ready')
   onHangup(() => void reload(daemon, call, logger, settings))
   await aborted(signal)
-  logger.info({ signal: String(signal.reason) }, 'stopping')
+  log.info({ signal: String(signal.reason) }, 'stopping')
   return stopInTime(daemon, logger)
 }
 
@@ -33,7 +34,7 @@ function logSettings({ log }: Settings, call: Call): Settings['log'] {
   return call.json ? { ...log, format: 'json' } : log
 }
 
-function logWarnings(logger: Logger, warnings: readonly Problem[]): void {
+function logWarnings(logger: Pick<Logger, 'warn'> | Daemon['log'], warnings: readonly Problem[]): void {
   for (const warning of warnings) logger.warn({ config: renderProblem(warning) }, 'configuration')
 }
 
@@ -56,14 +57,14 @@ async function stopInTime(daemon: Daemon, logger: Logger): Promise<never> {
 async function reload(daemon: Daemon, call: Call, logger: Logger, atStart: Settings): Promise<void> {
   try {
     const { settings, warnings } = settingsOf(call, true)
-    logWarnings(logger, warnings)
+    logWarnings(daemon.log, warnings)
     logger.level = settings.log.level
     const waiting = [...(await daemon.reload(settings))]
     if (settings.log.format !== atStart.log.format) waiting.push('log.format')
-    if (waiting.length > 0) logger.warn({ settings: waiting }, 'these settings take effect at the next start')
+    if (waiting.length > 0) daemon.log.warn({ settings: waiting }, 'these settings take effect at the next start')
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    logger.error({ reason }, 'reload refused, the old settings stay in force')
+    daemon.log.error({ reason }, 'reload refused, the old settings stay in force')
   }
 }
 

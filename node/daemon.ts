@@ -7,7 +7,6 @@ import {
   openTokenKeys,
   SignedTokens,
   type Api,
-  type ApiLogger,
   type ExplainRequest,
   type Health,
   type NodeStatus,
@@ -16,16 +15,12 @@ import type { DaemonSettings, RouteSettings } from './daemon-settings.js'
 import { EventLoopDelay } from './event-loop-delay.js'
 import { NodeEvents } from './events/node-events.js'
 import { Router } from './events/router.js'
+import { LogTail, type DaemonLogger } from './log-tail.js'
 import { renderMetrics } from './metrics.js'
 import { storeOptions } from './node-store.js'
 import { operationsOf } from './operations.js'
 import { renderSwarmMetrics } from './swarm/metrics.js'
 import { NodeSwarm } from './swarm/node-swarm.js'
-
-/** What the daemon writes to the log; pino fits. */
-export interface DaemonLogger extends ApiLogger {
-  info(details: object, message: string): void
-}
 
 /** What a daemon is started with. */
 export interface DaemonOptions {
@@ -53,8 +48,9 @@ export interface DaemonAddresses {
  */
 export class Daemon implements AsyncDisposable {
   readonly addresses: DaemonAddresses
+  /** What is written here can also be read over the API. */
+  readonly log: DaemonLogger
   readonly #parts: Parts
-  readonly #logger: DaemonLogger
   readonly #inForce: SettingsInForce
   #reloading: Promise<unknown> = Promise.resolve()
   #closed: Promise<void> | undefined
@@ -62,7 +58,7 @@ export class Daemon implements AsyncDisposable {
   constructor(parts: Parts, inForce: SettingsInForce, logger: DaemonLogger) {
     this.#parts = parts
     this.#inForce = inForce
-    this.#logger = logger
+    this.log = logger
     this.addresses = {
       api: parts.api.addresses.map((address) => `http://${address}`),
       socket: parts.api.socket,
@@ -95,7 +91,7 @@ export class Daemon implements AsyncDisposable {
     const old = this.#inForce.settings
     const waiting = needRestart(old, settings)
     this.#inForce.settings = { ...old, api: { ...old.api, access }, routes, retention, notReplicated, replication }
-    this.#logger.info({ routes: routes.length, waiting }, 'settings reloaded')
+    this.log.info({ routes: routes.length, waiting }, 'settings reloaded')
     return waiting
   }
 
@@ -130,7 +126,8 @@ interface Parts {
  * @throws errors of the data directory, the store and the API (address in use); then nothing is left open
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { settings, logger, clock = systemClock } = options
+  const { settings, clock = systemClock } = options
+  const logger = new LogTail(options.logger, clock)
   const undo: (() => unknown)[] = []
   try {
     const directory = await DataDirectory.open(settings.dataDirectory)
@@ -146,14 +143,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         logger.error({ err: error }, 'an answer ended with an error')
       },
     })
-    const swarm = await joinSwarm(directory, store, options, clock)
+    const swarm = await joinSwarm(directory, store, { ...options, logger }, clock)
     undo.push(() => swarm?.close())
     const inForce: SettingsInForce = { settings }
     const eventLoop = EventLoopDelay.start()
     undo.push(() => {
       eventLoop.stop()
     })
-    const api = await openApi({ options, directory, store, events, swarm, clock, inForce, eventLoop })
+    const api = await openApi({ options, logger, directory, store, events, swarm, clock, inForce, eventLoop })
     return new Daemon({ directory, store, events, swarm, api, eventLoop }, inForce, logger)
   } catch (error) {
     for (const step of undo.reverse()) await step()
@@ -209,6 +206,7 @@ async function makeRouter(store: Store, settings: DaemonSettings): Promise<Route
 
 interface ApiParts {
   readonly options: DaemonOptions
+  readonly logger: LogTail
   readonly directory: DataDirectory
   readonly store: Store
   readonly events: NodeEvents
@@ -219,8 +217,8 @@ interface ApiParts {
 }
 
 async function openApi(parts: ApiParts): Promise<Api> {
-  const { options, directory, store, events, swarm, clock, inForce } = parts
-  const { settings, logger, version } = options
+  const { options, logger, directory, store, events, swarm, clock, inForce } = parts
+  const { settings, version } = options
   const startedMs = clock.monotonicMs()
   const started: { api?: Api } = {}
   const api = await createApi({
@@ -240,6 +238,7 @@ async function openApi(parts: ApiParts): Promise<Api> {
     status: () => ({ uptimeMs: clock.monotonicMs() - startedMs, ...peerStates(swarm) }),
     swarm: () => swarm?.report(),
     health: () => healthOf(store),
+    log: (level, after, limit) => logger.entries(level, after, limit),
     metrics: () => metricsOf(parts, started.api),
     streams: () => store.streams(),
     explainRoute: ({ tags, appId }) => {

@@ -1,4 +1,5 @@
-export { Daemon, startDaemon, type DaemonAddresses, type DaemonLogger, type DaemonOptions } from './daemon.js'
+export { Daemon, startDaemon, type DaemonAddresses, type DaemonOptions } from './daemon.js'
+export type { DaemonLogger } from './log-tail.js'
 export type { DaemonSettings, RouteSettings } from './daemon-settings.js'
 export type { IdentityReport, TopicReport } from './node-reports.js'
 export { checkBackup, saveBackup } from '../storage/index.js'

@@ -11,10 +11,12 @@ import { addKeepingRoutes } from './keeping-routes.js'
 import { listenOnPath, listenOnTcp, newServer } from './listener.js'
 import { MemoryBudget } from './memory-budget.js'
 import { addIngestRoutes } from './ingest-routes.js'
+import { addLogRoutes } from './log-routes.js'
 import { addNodeRoutes } from './node-routes.js'
 import { addOperatorRoutes } from './operator-routes.js'
 import { addOpsRoutes } from './ops-routes.js'
 import { DEFAULT_TIMERS, type AccessRules, type ApiOptions } from './options.js'
+import { addQueryRoutes } from './query-routes.js'
 import { Routes } from './routes.js'
 import { SocketUpgrade } from './socket-upgrade.js'
 
@@ -54,7 +56,11 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const http = new HttpHandler(
     context,
     addKeepingRoutes(
-      addOperatorRoutes(addOpsRoutes(addBlobRoutes(addNodeRoutes(addIngestRoutes(addEventRoutes(new Routes())))))),
+      addLogRoutes(
+        addQueryRoutes(
+          addOperatorRoutes(addOpsRoutes(addBlobRoutes(addNodeRoutes(addIngestRoutes(addEventRoutes(new Routes())))))),
+        ),
+      ),
     ),
   )
   const sockets = new SocketUpgrade(context, http)

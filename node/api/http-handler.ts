@@ -69,7 +69,8 @@ export class HttpHandler {
       if (action.produces !== undefined) checkAccept(request.headers.accept, [action.produces].flat())
       if (action.takesJson) checkJsonBody(request.headers['content-type'], request.headers['content-encoding'])
       if (this.#context.closing.aborted) throw new ApiError('ERR_SHUTTING_DOWN', 'the node is stopping')
-      await action.run({ request, response, path, query, common, holder, lease }, this.#context)
+      const isOperator = transport === 'unix'
+      await action.run({ request, response, path, query, common, holder, isOperator, lease }, this.#context)
       watchRest(response, this.#context.timers.stallMs, this.#countCut)
       discardRest(request)
       const { httpStatuses } = this.#context.counters
@@ -111,7 +112,8 @@ export class HttpHandler {
     if (admission === 'operator' && transport !== 'unix') {
       throw new ApiError('ERR_FORBIDDEN', 'This is for operators: ask over the Unix socket of the node.')
     }
-    const mayDoWithout = admission === 'operator' || (admission === 'local' && isLocal(socket, transport))
+    const isExempt = admission === 'operator' || (admission === 'owner' && transport === 'unix')
+    const mayDoWithout = isExempt || (admission === 'local' && isLocal(socket, transport))
     if (mayDoWithout && !carriesToken(query, headers.authorization)) return undefined
     return authorise(tokens, query, headers.authorization)
   }

@@ -3,7 +3,6 @@ export { AddressInUseError } from './address-in-use.js'
 export type {
   AccessRules,
   ApiLimits,
-  ApiLogger,
   ApiOptions,
   BlobContent,
   BlobEntry,

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { APP, reference, refusals, items, type Part } from './openapi-parts.js'
+import { APP, inUrl, reference, refusals, items, type Part } from './openapi-parts.js'
 import { CLOSED, exactly, integer } from './reply-schemas.js'
 
 const Offsets = Type.Record(Type.String(), Type.Integer({ minimum: -1 }), { description: 'Stream id to offset' })
@@ -81,10 +81,10 @@ const LAST_EVENT_ID: Part = {
   schema: { type: 'string' },
 }
 
-const QUERY_PARAMETER = parameter('query', 'AQL', true)
-const LOWER_BOUND = parameter('lowerBound', 'Offsets as JSON; exclusive')
-const FORMAT = parameter('format', '`cloudevents` has CloudEvents as lines and as data of event streams')
-const LAST_ID_IN_URL = parameter('lastEventId', 'As the header Last-Event-ID, which goes first')
+const QUERY_PARAMETER = inUrl('query', 'AQL', true)
+const LOWER_BOUND = inUrl('lowerBound', 'Offsets as JSON; exclusive')
+const FORMAT = inUrl('format', '`cloudevents` has CloudEvents as lines and as data of event streams')
+const LAST_ID_IN_URL = inUrl('lastEventId', 'As the header Last-Event-ID, which goes first')
 
 /** The streams of events as event streams and for those who can only GET. */
 export function eventPaths(): Part {
@@ -93,10 +93,7 @@ export function eventPaths(): Part {
       'query',
       'All events that match, then the offsets',
       QueryBody,
-      [
-        parameter('order', 'asc (by default), desc or stream-asc'),
-        parameter('upperBound', 'Offsets as JSON; inclusive'),
-      ],
+      [inUrl('order', 'asc (by default), desc or stream-asc'), inUrl('upperBound', 'Offsets as JSON; inclusive')],
       [{ 'application/cloudevents-batch+json': { schema: Type.Array(CloudEvent) } }],
     ),
     '/api/millrace/v1/events/ingest': {
@@ -126,7 +123,7 @@ export function eventPaths(): Part {
       'subscribeMonotonic',
       'As subscribe, in order; ends where that is not possible',
       MonotonicBody,
-      [parameter('session', 'Without effect')],
+      [inUrl('session', 'Without effect')],
     ),
   }
 }
@@ -173,8 +170,4 @@ function answers(
       responses,
     },
   }
-}
-
-function parameter(name: string, description: string, required = false): Part {
-  return { name, in: 'query', required, description, schema: { type: 'string' } }
 }

@@ -9,8 +9,15 @@ export const LOCAL = [{}, { token: [] }]
 /** Over the Unix socket only, where the mode of the file decides. */
 export const OPERATOR = [{}]
 
+/** With a token, and over the Unix socket without. */
+export const OWNER = [{ token: [] }, {}]
+
 /** With a token, in the header or, for browsers, in the URL. */
 export const APP = [{ token: [] }, { tokenInUrl: [] }]
+
+export function inUrl(name: string, description: string, required = false): Part {
+  return { name, in: 'query', required, description, schema: { type: 'string' } }
+}
 
 export function json(schema: TSchema | Part): Part {
   const description = 'description' in schema ? schema['description'] : 'JSON'

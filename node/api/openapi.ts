@@ -13,9 +13,11 @@ import {
   StreamsReply,
   TopicsReply,
 } from './additions.js'
+import { LogReply } from './log-routes.js'
+import { QueriesReply, RunningQuery } from './query-routes.js'
 import { IngestLine, NewEventLine } from './ingest-lines.js'
 import { AnswerLine, CloudEvent, eventPaths } from './openapi-events.js'
-import { json, lines, LOCAL, OPERATOR, reference, refusals, type Part } from './openapi-parts.js'
+import { inUrl, json, lines, LOCAL, OPERATOR, OWNER, reference, refusals, type Part } from './openapi-parts.js'
 import { PeersReply } from './peers-reply.js'
 
 /** The OpenAPI 3.1 description of everything that the Actyx API does not have, from the schemas that the code uses. */
@@ -172,6 +174,36 @@ function paths(): Part {
         summary: 'Checks everything that is stored of the active topic, beside all other work; for operators',
         security: OPERATOR,
         responses: { 200: lines(CheckLineReply), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/queries': {
+      get: {
+        operationId: 'queries',
+        summary: 'Queries and subscriptions under way: the own ones, over the Unix socket all',
+        security: OWNER,
+        responses: { 200: json(QueriesReply), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/queries/{name}': {
+      delete: {
+        operationId: 'endQuery',
+        summary: 'Ends a query or subscription; its reader is told so in the last line',
+        security: OWNER,
+        parameters: [{ name: 'name', in: 'path', required: true, description: 'Its id', schema: { type: 'string' } }],
+        responses: { 200: json(RunningQuery), 404: reference('Error'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/log': {
+      get: {
+        operationId: 'log',
+        summary: 'The last lines of the log',
+        security: LOCAL,
+        parameters: [
+          inUrl('level', 'debug (by default), info, warn or error: this one and those above'),
+          inUrl('after', 'Only lines with greater numbers'),
+          inUrl('limit', 'At most so many, the newest; 200 by default, 1000 at most'),
+        ],
+        responses: { 200: json(LogReply), 400: reference('Error'), ...refusals() },
       },
     },
     '/api/millrace/v1/explain': {

@@ -3,6 +3,7 @@ import type { CheckLine, Retention, StreamStatus } from '../../storage/index.js'
 import type { EventService } from '../events/event-service.js'
 import type { RouteExplanation } from '../events/router.js'
 import type { PeerState, SwarmReport } from './peers-reply.js'
+import type { LogEntry, LogLevel } from '../log-tail.js'
 import type { IdentityReport, TopicReport } from '../node-reports.js'
 import type { TokenService } from './tokens.js'
 
@@ -161,6 +162,8 @@ export interface ApiOptions {
   swarm(): SwarmReport | undefined
   readonly topic: string
   health(): Health
+  /** The newest lines of the log, oldest first, of this level and above, behind the one numbered `after`. */
+  log(level: LogLevel, after: number, limit: number): readonly LogEntry[]
   /** Prometheus text format 0.0.4. */
   metrics(): string | Promise<string>
   streams(): Promise<readonly StreamStatus[]>

@@ -4,9 +4,10 @@ import type { Produced } from './negotiate.js'
 
 /**
  * `none`: everybody. `app`: only with a token. `local`: everybody on this machine, elsewhere with a token; a token that is
- * given must be good. `operator`: as `local`, but only over the Unix socket, whose mode decides.
+ * given must be good. `operator`: as `local`, but only over the Unix socket, whose mode decides. `owner`: with a token, and
+ * over the Unix socket without.
  */
-export type Admission = 'none' | 'app' | 'local' | 'operator'
+export type Admission = 'none' | 'app' | 'local' | 'operator' | 'owner'
 
 /** What can be done with a resource by one method. */
 export interface Action {

@@ -22,6 +22,19 @@ export function timeTravelLine({ lamport, stream, offset }: EventKey): string {
   return `${JSON.stringify({ type: 'timeTravel', newStart: { lamport, stream, offset } })}\n`
 }
 
+/** What an answer keeps up to date while it goes on. */
+export interface Progress {
+  rows: number
+}
+
+/** Counts events on their way. */
+export async function* counted(batches: AsyncIterable<EventBatch>, progress: Progress): AsyncGenerator<EventBatch> {
+  for await (const batch of batches) {
+    progress.rows += batch.length
+    yield batch
+  }
+}
+
 /** The lines of batches as chunks: big slices as they are, small ones joined. */
 export async function* batchChunks(batches: AsyncIterable<EventBatch>): AsyncGenerator<Buffer> {
   let parts: Buffer[] = []

@@ -1,4 +1,5 @@
 import type { AppId, EventOrder, JsonScanner, NewEvent, OffsetMap, Publication } from '../../core/index.js'
+import type { RunningAnswer } from './running.js'
 
 /**
  * What the app API needs of the node: everything about events, free of HTTP and WebSocket. Answers come as chunks of
@@ -40,6 +41,12 @@ export interface EventService {
   query(request: QueryRequest, context: RequestContext): Promise<Answer>
   subscribe(request: SubscribeRequest, context: RequestContext): Promise<Answer>
   subscribeMonotonic(request: MonotonicRequest, context: RequestContext): Promise<Answer>
+
+  /** Answers under way, oldest first. */
+  running(): readonly RunningAnswer[]
+
+  /** Ends an answer, if it is under way: its reader gets a diagnostic as the last line. */
+  end(id: string): void
 }
 
 export interface RequestContext {

@@ -1,4 +1,5 @@
 import type { EventBatch, EventReader, LineEvent, OffsetMap, TagSelection } from '../../core/index.js'
+import type { Progress } from './answer-lines.js'
 import { LiveFeed } from './live-feed.js'
 import type { LiveIndex } from './live-index.js'
 import { joinOffsets } from './query.js'
@@ -10,6 +11,7 @@ export interface FollowInput {
   /** Exclusive; may name offsets that do not exist yet. */
   readonly lowerBound: OffsetMap
   readonly signal: AbortSignal
+  readonly progress: Progress
 }
 
 /** A stretch of a subscription: first the past, afterwards new events as they come, or missed ones from the store. */

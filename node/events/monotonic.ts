@@ -1,6 +1,6 @@
 import { renderRow, type LiveQuery, type Row } from '../../aql/index.js'
 import { compareStreamIds, type EventKey, type LineEvent } from '../../core/index.js'
-import { LineCollector, offsetsLine, timeTravelLine } from './answer-lines.js'
+import { LineCollector, offsetsLine, timeTravelLine, type Progress } from './answer-lines.js'
 import { eventRuns, followEvents, type FollowInput, type Stretch } from './follow.js'
 
 /** Order of all events: lamport, stream, offset. */
@@ -38,7 +38,8 @@ function hasEvent(rows: readonly Row[]): boolean {
 export async function* answerMonotonic(live: LiveQuery, past: LiveQuery, input: FollowInput): AsyncGenerator<Buffer> {
   const order = new OrderKeeper(live, await newestSeen(past, input))
   for await (const stretch of followEvents(input)) {
-    yield* inOrder(order, stretch)
+    yield* inOrder(order, stretch, input.progress)
+    if (input.signal.aborted) return
     if (order.violatedBy !== undefined) yield Buffer.from(timeTravelLine(order.violatedBy))
     if (order.ended) return
     if (stretch.kind === 'past') yield Buffer.from(offsetsLine(stretch.upTo))
@@ -74,13 +75,14 @@ class OrderKeeper {
   }
 }
 
-async function* inOrder(order: OrderKeeper, stretch: Stretch): AsyncGenerator<Buffer> {
+async function* inOrder(order: OrderKeeper, stretch: Stretch, progress: Progress): AsyncGenerator<Buffer> {
   const lines = new LineCollector()
   const newest = new NewestEvent()
   const isPast = stretch.kind === 'past'
   for await (const run of eventRuns(inKeyOrder(stretch))) {
     for (const event of run) {
       for (const row of order.rowsOf(event)) {
+        progress.rows += 1
         const chunk = lines.add(isPast ? rowLine(row, false) : newest.replace(row))
         if (chunk !== undefined) yield chunk
       }

@@ -25,6 +25,7 @@ import { PublishBodyReader } from './publish-body.js'
 import { answerQuery, BOUNDS_MESSAGE, isWithin } from './query.js'
 import { isResumable } from './resumable.js'
 import type { Router } from './router.js'
+import { RunningAnswers, type Running, type RunningAnswer } from './running.js'
 import { answerSubscription } from './subscription.js'
 
 /** A bound of a request lies beyond what the node has. */
@@ -59,6 +60,9 @@ const QUERY_BOUNDS: readonly number[] = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300,
 ]
 
+/** The last line of an answer that somebody else than its reader has ended. */
+const ENDED_MESSAGE = 'This request was ended by the operator of the node.'
+
 const EMPTY: OffsetMap = new Map()
 
 /** Publishing, queries and subscriptions on the node's store. */
@@ -70,6 +74,7 @@ export class NodeEvents implements EventService {
   readonly #index: LiveIndex
   readonly #bodies = new PublishBodyReader()
   readonly #stopListening: () => void
+  readonly #running: RunningAnswers
   #router: Router
   #counters = {
     queries: 0,
@@ -88,6 +93,7 @@ export class NodeEvents implements EventService {
     this.#limits = options.limits
     this.#onAnswerError = options.onAnswerError
     this.#index = new LiveIndex(options.store.nodeId)
+    this.#running = new RunningAnswers(options.clock)
     this.#stopListening = options.store.onCommit((batches) => {
       this.#index.dispatch(batches)
     })
@@ -152,6 +158,7 @@ export class NodeEvents implements EventService {
       const query = this.#prepare(request.query, 'query', context)
       const present = this.#store.offsets()
       this.#counters.queries += 1
+      const running = this.#running.prepare('query', request.query, context)
       const lines = answerQuery(query, {
         reader: this.#store,
         nodeId: this.#store.nodeId,
@@ -159,9 +166,10 @@ export class NodeEvents implements EventService {
         lowerBound: request.lowerBound ?? EMPTY,
         upperBound: request.upperBound ?? present,
         present,
-        signal: context.signal,
+        signal: running.signal,
+        progress: running,
       })
-      return Object.assign(this.#guarded(lines, 'queriesRunning', context), {
+      return Object.assign(this.#guarded(lines, 'queriesRunning', running, context), {
         resumable: isResumable(query, request.order),
       })
     })
@@ -172,8 +180,11 @@ export class NodeEvents implements EventService {
       const query = this.#prepare(request.query, 'subscribe', context)
       const live = query.live({ nodeId: this.#store.nodeId })
       this.#counters.subscriptions += 1
-      const lines = answerSubscription(query, live, this.#follow(live, request.lowerBound ?? EMPTY, context))
-      return Object.assign(this.#guarded(lines, 'subscriptionsOpen', context), { resumable: isResumable(query, 'asc') })
+      const running = this.#running.prepare('subscribe', request.query, context)
+      const lines = answerSubscription(query, live, this.#follow(live, request.lowerBound ?? EMPTY, running))
+      return Object.assign(this.#guarded(lines, 'subscriptionsOpen', running, context), {
+        resumable: isResumable(query, 'asc'),
+      })
     })
   }
 
@@ -184,34 +195,54 @@ export class NodeEvents implements EventService {
       if (!isWithin(request.lowerBound, this.#store.offsets())) throw new BoundsError(BOUNDS_MESSAGE)
       this.#counters.subscriptions += 1
       const past = query.live({ nodeId: this.#store.nodeId })
-      const lines = answerMonotonic(live, past, this.#follow(live, request.lowerBound, context))
-      return Object.assign(this.#guarded(lines, 'subscriptionsOpen', context), { resumable: isResumable(query, 'asc') })
+      const running = this.#running.prepare('subscribe_monotonic', request.query, context)
+      const lines = answerMonotonic(live, past, this.#follow(live, request.lowerBound, running))
+      return Object.assign(this.#guarded(lines, 'subscriptionsOpen', running, context), {
+        resumable: isResumable(query, 'asc'),
+      })
     })
+  }
+
+  running(): readonly RunningAnswer[] {
+    return this.#running.list()
+  }
+
+  end(id: string): void {
+    this.#running.get(id)?.end()
   }
 
   #prepare(text: string, endpoint: Endpoint, { appId }: RequestContext): PreparedQuery {
     return prepareQuery(text, { endpoint, appId, nowMicros: this.#clock.nowMicros(), limits: this.#limits })
   }
 
-  #follow(live: LiveQuery, lowerBound: OffsetMap, { signal }: RequestContext): FollowInput {
-    return { events: this.#store, index: this.#index, selection: live.selection, lowerBound, signal }
+  #follow(live: LiveQuery, lowerBound: OffsetMap, running: Running): FollowInput {
+    const { signal } = running
+    const { selection } = live
+    return { events: this.#store, index: this.#index, selection, lowerBound, signal, progress: running }
   }
 
   /** Counts an answer and turns an error in its middle into its last line. */
   async *#guarded(
     lines: AsyncGenerator<Buffer>,
     gauge: 'queriesRunning' | 'subscriptionsOpen',
+    running: Running,
     { signal }: RequestContext,
   ): AsyncGenerator<Buffer> {
     this.#counters[gauge] += 1
     const started = performance.now()
+    this.#running.add(running)
     try {
       for await (const chunk of lines) {
         this.#counters.answeredBytes += chunk.length
         yield chunk
       }
+      if (running.isEnded && !signal.aborted) yield Buffer.from(diagnosticLine('error', ENDED_MESSAGE))
     } catch (error) {
       if (signal.aborted) return
+      if (running.isEnded) {
+        yield Buffer.from(diagnosticLine('error', ENDED_MESSAGE))
+        return
+      }
       this.#counters.answerErrors += 1
       this.#onAnswerError(error)
       const message = error instanceof MillraceError ? error.message : 'Internal server error.'
@@ -219,6 +250,7 @@ export class NodeEvents implements EventService {
     } finally {
       this.#counters[gauge] -= 1
       if (gauge === 'queriesRunning') this.#querySeconds.observe((performance.now() - started) / 1000)
+      this.#running.delete(running)
     }
   }
 }

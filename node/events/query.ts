@@ -1,6 +1,15 @@
 import { renderRow, type PreparedQuery } from '../../aql/index.js'
 import { compareStreamIds, type EventOrder, type EventReader, type NodeId, type OffsetMap } from '../../core/index.js'
-import { batchChunks, diagnosticLine, isLongLine, LineCollector, longLine, offsetsLine } from './answer-lines.js'
+import {
+  batchChunks,
+  counted,
+  diagnosticLine,
+  isLongLine,
+  LineCollector,
+  longLine,
+  offsetsLine,
+  type Progress,
+} from './answer-lines.js'
 
 export const BOUNDS_MESSAGE = 'Query bounds out of range: upper bound must be within the known present.'
 
@@ -29,6 +38,7 @@ export interface QueryInput {
   readonly upperBound: OffsetMap
   readonly present: OffsetMap
   readonly signal: AbortSignal
+  readonly progress: Progress
 }
 
 /** The lines of a one-shot query. An error after the start is a last line, as the status has been sent by then. */
@@ -38,7 +48,7 @@ export async function* answerQuery(query: PreparedQuery, input: QueryInput): Asy
     return
   }
   const complete = yield* query.passThrough ? copyEvents(query, input) : computeRows(query, input)
-  if (complete) yield Buffer.from(offsetsLine(sorted(input.upperBound)))
+  if (complete && !input.signal.aborted) yield Buffer.from(offsetsLine(sorted(input.upperBound)))
 }
 
 /** Nothing to compute: the stored lines are the answer. */
@@ -46,7 +56,7 @@ async function* copyEvents(query: PreparedQuery, input: QueryInput): AsyncGenera
   const { lowerBound, upperBound, signal } = input
   const selection = query.selection ?? { kind: 'all' }
   const order = query.preferredOrder ?? input.order
-  yield* batchChunks(input.reader.read({ selection, order, lowerBound, upperBound, signal }))
+  yield* batchChunks(counted(input.reader.read({ selection, order, lowerBound, upperBound, signal }), input.progress))
   return true
 }
 
@@ -61,6 +71,7 @@ async function* computeRows(query: PreparedQuery, input: QueryInput): AsyncGener
         if (rest !== undefined) yield rest
         return step.value.complete
       }
+      input.progress.rows += step.value.length
       for (const row of step.value) {
         const line = renderRow(row)
         const chunk = isLongLine(line) ? lines.take() : lines.add(line)

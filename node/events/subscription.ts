@@ -1,6 +1,6 @@
 import { renderRow, type LiveQuery, type PreparedQuery } from '../../aql/index.js'
 import type { LineEvent } from '../../core/index.js'
-import { batchChunks, LineCollector, offsetsLine } from './answer-lines.js'
+import { batchChunks, counted, LineCollector, offsetsLine, type Progress } from './answer-lines.js'
 import { eventRuns, followEvents, type FollowInput, type Stretch } from './follow.js'
 
 /** The lines of `subscribe`: the past, an offsets line, then what comes. */
@@ -10,7 +10,8 @@ export async function* answerSubscription(
   input: FollowInput,
 ): AsyncGenerator<Buffer> {
   for await (const stretch of followEvents(input)) {
-    yield* query.passThrough ? copied(stretch) : computed(live, stretch)
+    yield* query.passThrough ? copied(stretch, input.progress) : computed(live, stretch, input.progress)
+    if (input.signal.aborted) return
     if (!live.done && stretch.kind === 'past') yield Buffer.from(endOfPast(live) + offsetsLine(stretch.upTo))
     if (live.done) return
   }
@@ -23,16 +24,19 @@ function endOfPast(live: LiveQuery): string {
     .join('')
 }
 
-async function* copied(stretch: Stretch): AsyncGenerator<Buffer> {
-  if (stretch.kind === 'new') yield Buffer.concat(stretch.events.map(({ line }) => line))
-  else yield* batchChunks(stretch.batches)
+async function* copied(stretch: Stretch, progress: Progress): AsyncGenerator<Buffer> {
+  if (stretch.kind === 'new') {
+    progress.rows += stretch.events.length
+    yield Buffer.concat(stretch.events.map(({ line }) => line))
+  } else yield* batchChunks(counted(stretch.batches, progress))
 }
 
-async function* computed(live: LiveQuery, stretch: Stretch): AsyncGenerator<Buffer> {
+async function* computed(live: LiveQuery, stretch: Stretch, progress: Progress): AsyncGenerator<Buffer> {
   const lines = new LineCollector()
   for await (const run of eventRuns(stretch)) {
     for (const { event, more } of withMore(run)) {
       for (const row of live.feed(event, more)) {
+        progress.rows += 1
         const chunk = lines.add(renderRow(row))
         if (chunk !== undefined) yield chunk
       }

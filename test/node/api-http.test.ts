@@ -721,6 +721,22 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
     await check('GET', `/api/millrace/v1/events/${name}`, { headers })
     await check('GET', url)
   }
+  const running = { kind: 'query', query: "FROM 'a'", appId: 'com.example.test', since: 5, rows: 7 } as const
+  node.events.answers = [
+    { id: '1', ...running },
+    { id: '2', ...running, appId: 'com.example.other' },
+  ]
+  const queries = '/api/millrace/v1/queries'
+  t.match(await check('GET', queries, { headers }), { queries: [{ id: '1', rows: 7 }] })
+  t.match(await check('GET', queries, socket), { queries: [{ id: '1' }, { id: '2' }] })
+  t.match(await check('GET', queries), { code: 'ERR_MISSING_AUTH_HEADER' })
+  t.match(await check('DELETE', `${queries}/2`, { headers }), { code: 'ERR_NOT_FOUND' })
+  t.match(await check('DELETE', `${queries}/2`, socket), { id: '2' })
+  t.match(await check('DELETE', `${queries}/1`, { headers }), { id: '1' })
+  t.match(await check('GET', '/api/millrace/v1/log?level=info&after=0&limit=5'), {
+    entries: [{ number: 1, level: 'info', message: 'x' }],
+  })
+  await check('GET', '/api/millrace/v1/log?level=x')
   const ingest = (body: string, more: Readonly<Record<string, string>> = {}): Promise<unknown> =>
     check('POST', '/api/millrace/v1/events/ingest', { headers: { ...headers, ...more }, body })
   const ingested = linesOf(String(await ingest('{"tags":["a"],"payload":1}\n{"tags":[""],"payload":1}\n')))
@@ -729,7 +745,7 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
     ['accepted', 'refused', 'done'],
   )
   await ingest('', { 'content-type': 'application/json' })
-  t.equal(api.paths.length, 18, 'every path is checked here')
+  t.equal(api.paths.length, 21, 'every path is checked here')
 })
 
 t.test('the Unix socket serves the same API, with a mode of its own', async (t) => {

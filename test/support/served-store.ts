@@ -76,6 +76,7 @@ export async function serveStore(t: Test, opened?: OpenedStore): Promise<ServedS
     swarm: () => undefined,
     topic: 'test',
     health: () => ({ ready: store.health.writable, reasons: store.health.problems }),
+    log: () => [],
     metrics: () => '',
     streams: () => store.streams(),
     explainRoute: () => ({ into: 'default', streamNumber: 0, route: undefined, routes: [], retention: undefined }),

@@ -63,6 +63,7 @@ export async function startApi(
     swarm: () => undefined,
     topic: 'default-topic',
     health: () => ({ ready: true, reasons: [] }),
+    log: () => [{ number: 1, time: 5, level: 'info', message: 'x', details: { any: ['thing'] } }],
     metrics: () => '# no metrics\n',
     streams: () => Promise.resolve([]),
     explainRoute: () => ({ into: 'default', streamNumber: 0, route: undefined, routes: [], retention: undefined }),

@@ -14,6 +14,7 @@ import type {
   RequestContext,
   SubscribeRequest,
 } from '../../../node/events/event-service.js'
+import type { RunningAnswer } from '../../../node/events/running.js'
 import { PublishBodyReader } from '../../../node/events/publish-body.js'
 
 class FakeError extends MillraceError {
@@ -36,6 +37,8 @@ export class MemoryEvents implements EventService {
   readonly #bodies = new PublishBodyReader()
   /** Answers begun and not yet ended. */
   open = 0
+  /** What is said to be under way. */
+  answers: readonly RunningAnswer[] = []
   /** Set to hold publishes back until it resolves. */
   gate: Promise<void> | undefined
   readonly #wake = new Set<() => void>()
@@ -104,6 +107,14 @@ export class MemoryEvents implements EventService {
       return Promise.reject(new FakeError('ERR_BOUNDS_OUT_OF_RANGE', text))
     }
     return this.#attempt(request.query, (tag) => this.#live(tag, context.signal, true))
+  }
+
+  running(): readonly RunningAnswer[] {
+    return this.answers
+  }
+
+  end(id: string): void {
+    this.answers = this.answers.filter((answer) => answer.id !== id)
   }
 
   #attempt(text: string, run: (tag: string | undefined) => AsyncGenerator<Uint8Array>): Promise<Answer> {

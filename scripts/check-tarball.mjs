@@ -1,9 +1,11 @@
-// Packs the package as npm would publish it, installs the tarball into an empty directory and runs the command from
-// there: what the checkout has and the tarball lacks (the generated parser, for one) shows here.
-import { spawnSync } from 'node:child_process'
+// Packs the package as npm would publish it, installs the tarball into an empty directory and runs a node from
+// there, with publish and query: what the checkout has and the tarball lacks (the generated parser, for one) shows here.
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { mainFile, root } from './lib/paths.mjs'
 
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -54,4 +56,30 @@ if (existsSync(mainFile)) {
   const printed = must(command, ['--version'], scratch).trim()
   if (!printed.includes(version)) fail(`millrace --version says "${printed}", package.json says ${version}`)
   must(command, ['config', 'check', join(installed, 'examples/millrace.yml')], scratch)
+  await tryNode(command)
+}
+
+/** Runs a node from the installed package, publishes and asks for it. */
+async function tryNode(command) {
+  const data = join(scratch, 'data')
+  const node = spawn(command, ['run', '--data', data, '--api', '127.0.0.1:0'], {
+    cwd: scratch,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  // However the check ends.
+  process.prependListener('exit', () => node.kill('SIGKILL'))
+  const ended = once(node, 'exit')
+  const isReady = await Promise.race([saysReady(node.stdout), ended.then(() => false)])
+  if (!isReady) fail('the installed node does not get ready')
+  must(command, ['publish', '--data', data, '-t', 'packed', '{"celsius":21.5}'], scratch)
+  const answer = must(command, ['query', '-j', '--data', data, "FROM 'packed' SELECT _.celsius"], scratch)
+  if (!answer.includes('21.5')) fail(`the installed node answers ${answer}`)
+  node.kill('SIGTERM')
+  const [code] = await ended
+  if (code !== 0) fail(`the installed node ended with ${String(code)}`)
+}
+
+async function saysReady(output) {
+  for await (const line of createInterface({ input: output })) if (line.includes('"msg":"ready"')) return true
+  return false
 }

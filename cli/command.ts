@@ -26,6 +26,8 @@ export interface Command {
   readonly jsonHelp?: string
   /** What shells offer behind it: words, files, or nothing. */
   readonly completes?: { readonly words?: readonly string[]; readonly files?: boolean }
+  /** Exit codes that it has besides those of all commands, and what each means. */
+  readonly exits?: Readonly<Record<number, string>>
   /** Most positional arguments that it takes. */
   readonly mostArguments: number
   /** @returns the exit code; 0 when there is none */

@@ -1,5 +1,6 @@
 import { pino, type Logger } from 'pino'
 import { PinoPretty } from 'pino-pretty'
+import { hasColours } from './terminal.js'
 
 export interface LogSettings {
   readonly level: string
@@ -11,6 +12,6 @@ export interface LogSettings {
 export function openLog({ level, format }: LogSettings): Logger {
   const isPretty = format === 'pretty' || (format === 'auto' && process.stdout.isTTY)
   if (!isPretty) return pino({ level }, pino.destination({ dest: 1, sync: true }))
-  const colorize = process.stdout.isTTY && process.env['NO_COLOR'] === undefined
+  const colorize = hasColours(process.stdout.isTTY, process.env)
   return pino({ level }, PinoPretty({ colorize, sync: true, ignore: 'pid,hostname' }))
 }

@@ -1,3 +1,4 @@
+import { RequestRefusedError } from '../client/index.js'
 import { MillraceError, type ErrorCode } from '../core/index.js'
 
 /** Exit codes of the command (see sysexits for those from 64 on); scripts and service managers act on them. */
@@ -35,6 +36,7 @@ const BY_CODE: Partial<Readonly<Record<ErrorCode, number>>> = {
 
 /** Errors on purpose that have no code of their own are failures; anything else is a fault of ours. */
 export function exitCodeOf(error: unknown): number {
+  if (error instanceof RequestRefusedError && error.wireCode.startsWith('ERR_CONFIG_')) return EXIT.config
   if (error instanceof MillraceError) return BY_CODE[error.code] ?? EXIT.failure
   return isListenError(error) ? EXIT.addressInUse : EXIT.internal
 }

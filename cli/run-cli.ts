@@ -1,50 +1,14 @@
 import { RequestRefusedError } from '../client/index.js'
 import { ConfigError } from '../config/index.js'
 import { nearestWord, MillraceError } from '../core/index.js'
+import { COMMANDS } from './all-commands.js'
 import type { Command } from './command.js'
-import { backup } from './commands/backup.js'
-import { completionOf } from './commands/completion.js'
-import { config } from './commands/config.js'
-import { events } from './commands/events.js'
-import { identity } from './commands/identity.js'
-import { offsets } from './commands/offsets.js'
-import { peers } from './commands/peers.js'
-import { publish } from './commands/publish.js'
-import { query } from './commands/query.js'
-import { restore } from './commands/restore.js'
-import { route } from './commands/route.js'
-import { run } from './commands/run.js'
-import { streams } from './commands/streams.js'
-import { swarm } from './commands/swarm.js'
-import { tail } from './commands/tail.js'
-import { topics } from './commands/topics.js'
-import { verify } from './commands/verify.js'
 import { EXIT, exitCodeOf } from './exit-codes.js'
 import { renderHelp, renderOverview } from './help.js'
 import { parseCall } from './parse-call.js'
 import { paint, write, type Terminal } from './terminal.js'
 import { UsageError } from './usage-error.js'
 import { packageVersion } from './version.js'
-
-const COMMANDS: readonly Command[] = [
-  run,
-  publish,
-  query,
-  tail,
-  streams,
-  offsets,
-  route,
-  peers,
-  topics,
-  identity,
-  swarm,
-  events,
-  verify,
-  backup,
-  restore,
-  config,
-  completionOf(() => COMMANDS),
-]
 
 /** Runs one command line (without node and script). Never throws. @returns the exit code */
 export async function runCli(argv: readonly string[], terminal: Terminal): Promise<number> {
@@ -66,7 +30,6 @@ async function dispatch(argv: readonly string[], terminal: Terminal): Promise<nu
       return EXIT.usage
     case '--version':
     case '-V':
-    case 'version':
       await write(terminal.stdout, `${packageVersion()}\n`)
       return EXIT.ok
     case '--help':
@@ -90,10 +53,15 @@ async function dispatch(argv: readonly string[], terminal: Terminal): Promise<nu
 function commandOf(name: string): Command {
   const command = COMMANDS.find((candidate) => candidate.name === name)
   if (command !== undefined) return command
+  if (name.startsWith('-')) {
+    const nearest = nearestWord(name, ['--help', '--version'])
+    const hint = nearest === undefined ? 'flags stand behind a command' : `did you mean ${nearest}?`
+    throw new UsageError(`unknown flag '${name}'; ${hint}`)
+  }
   const names = COMMANDS.map((candidate) => candidate.name)
   const nearest = nearestWord(name, names)
   const hint = nearest === undefined ? `there are ${names.join(', ')}` : `did you mean '${nearest}'?`
-  throw new UsageError(`unknown ${name.startsWith('-') ? 'flag' : 'command'} '${name}'; ${hint}`)
+  throw new UsageError(`unknown command '${name}'; ${hint}`)
 }
 
 /** One line of JSON on stdout where JSON was asked for, else a sentence on stderr. */

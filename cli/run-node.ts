@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { renderProblem, type Problem, type Settings } from '../config/index.js'
-import { startDaemon, type Daemon } from '../node/index.js'
+import { startDaemon, type Daemon, type ReloadReport } from '../node/index.js'
 import type { Call } from './command.js'
 import { openLog } from './daemon-log.js'
 import { tuneEngine } from './engine.js'
@@ -19,12 +19,21 @@ export async function runNode(call: Call): Promise<never> {
   const { signal } = call.terminal
   const logger = openLog(logSettings(settings, call))
   logWarnings(logger, warnings)
-  const daemon = await startDaemon({ settings, logger, version: packageVersion() })
+  const starting: Promise<Daemon> = startDaemon({
+    settings,
+    logger,
+    version: packageVersion(),
+    reload: async () => reload(await starting, call, logger, settings),
+  })
+  const daemon = await starting
   guardProcess(logger)
   const { api, socket, swarm, data, nodeId } = daemon.addresses
   const { log } = daemon
   log.info({ api, socket: socket ?? null, swarm: swarm ?? null, data, nodeId, version: packageVersion() }, 'ready')
-  onHangup(() => void reload(daemon, call, logger, settings))
+  onHangup(() => {
+    // What went wrong is in the log.
+    reload(daemon, call, logger, settings).catch(() => undefined)
+  })
   await aborted(signal)
   log.info({ signal: String(signal.reason) }, 'stopping')
   return stopInTime(daemon, logger)
@@ -53,18 +62,21 @@ async function stopInTime(daemon: Daemon, logger: Logger): Promise<never> {
   process.exit(EXIT.ok)
 }
 
-/** A bad file leaves the old settings in force. */
-async function reload(daemon: Daemon, call: Call, logger: Logger, atStart: Settings): Promise<void> {
+/** A bad file leaves the old settings in force. @throws what is wrong with it, after it is logged */
+async function reload(daemon: Daemon, call: Call, logger: Logger, atStart: Settings): Promise<ReloadReport> {
   try {
     const { settings, warnings } = settingsOf(call, true)
     logWarnings(daemon.log, warnings)
+    const changes = await daemon.reload(settings)
+    const applied = [...changes.applied, ...(logger.level === settings.log.level ? [] : ['log.level'])]
+    const waiting = [...changes.waiting, ...(settings.log.format === atStart.log.format ? [] : ['log.format'])]
     logger.level = settings.log.level
-    const waiting = [...(await daemon.reload(settings))]
-    if (settings.log.format !== atStart.log.format) waiting.push('log.format')
     if (waiting.length > 0) daemon.log.warn({ settings: waiting }, 'these settings take effect at the next start')
+    return { applied, waiting, warnings: warnings.map(renderProblem) }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     daemon.log.error({ reason }, 'reload refused, the old settings stay in force')
+    throw error
   }
 }
 

@@ -46,9 +46,16 @@ const STYLES: Readonly<Record<Style, readonly [number, number]>> = {
   green: [32, 39],
 }
 
-/** Colours a text for a terminal; leaves it alone elsewhere and under NO_COLOR. */
-export function paint(output: Output, env: Environment, style: Style, text: string): string {
-  if (!output.isTerminal || (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb') return text
+/** Whether to write colours: FORCE_COLOR says (0 for no), else NO_COLOR forbids them, else they are for terminals. */
+export function hasColours(isTerminal: boolean, env: Environment): boolean {
+  const forced = env['FORCE_COLOR'] ?? ''
+  if (forced !== '') return forced !== '0' && forced !== 'false'
+  return isTerminal && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb'
+}
+
+/** Colours a text where there are to be colours. */
+export function paint({ isTerminal }: Output, env: Environment, style: Style, text: string): string {
+  if (!hasColours(isTerminal, env)) return text
   const [on, off] = STYLES[style]
   return `\u001b[${String(on)}m${text}\u001b[${String(off)}m`
 }

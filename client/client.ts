@@ -12,7 +12,7 @@ import { AnswerFailedError, NodeUnreachableError, OutcomeUnknownError } from './
 import { draftText, type EventDraft } from './event-draft.js'
 import { followOverHttp } from './http-answer.js'
 import { splitLines } from './lines.js'
-import type { IdentityInfo, TopicInfo } from './node-info.js'
+import type { IdentityInfo, Readiness, ReloadInfo, TopicInfo } from './node-info.js'
 import type { PeersReport } from './peers.js'
 import { readText, Requests, type AppManifest } from './requests.js'
 import type { Delivery } from './resume-point.js'
@@ -148,6 +148,19 @@ export class Client implements AsyncDisposable {
     return readText(response)
   }
 
+  /** Whether the node does all its work, and why not, in sentences. */
+  async readiness(signal?: AbortSignal): Promise<Readiness> {
+    const headers = { authorization: `Bearer ${await this.#requests.token(signal)}` }
+    // The status says the same as the body.
+    const response = await this.#transport.request({ method: 'GET', path: '/ready', headers, signal })
+    return JSON.parse(await readText(response)) as Readiness
+  }
+
+  /** All figures, as Prometheus text. */
+  async metrics(signal?: AbortSignal): Promise<string> {
+    return readText(await this.#requests.ask('GET', '/metrics', undefined, signal))
+  }
+
   async streams(signal?: AbortSignal): Promise<readonly StreamReport[]> {
     const reply = await this.#requests.askJson('GET', '/api/millrace/v1/streams', undefined, signal)
     return (reply as { streams: StreamReport[] }).streams
@@ -165,6 +178,11 @@ export class Client implements AsyncDisposable {
   /** After a restored backup: events go into new streams from now on. For operators, over the Unix socket. */
   async beginEpoch(signal?: AbortSignal): Promise<IdentityInfo> {
     return (await this.#requests.askJson('POST', '/api/millrace/v1/identity/epoch', undefined, signal)) as IdentityInfo
+  }
+
+  /** Has the node read its configuration again. For operators, over the Unix socket. */
+  async reload(signal?: AbortSignal): Promise<ReloadInfo> {
+    return (await this.#requests.askJson('POST', '/api/millrace/v1/reload', undefined, signal)) as ReloadInfo
   }
 
   async topics(signal?: AbortSignal): Promise<readonly TopicInfo[]> {

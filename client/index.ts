@@ -26,7 +26,7 @@ export {
 export type { EventDraft } from './event-draft.js'
 export { fetchTransport } from './fetch-transport.js'
 export { splitLineBytes } from './lines.js'
-export type { IdentityInfo, TopicInfo } from './node-info.js'
+export type { IdentityInfo, Readiness, ReloadInfo, TopicInfo } from './node-info.js'
 export type { AlarmReport, PeerReport, PeersReport } from './peers.js'
 export type { AppManifest } from './requests.js'
 export type { RetryPauses } from './retry.js'

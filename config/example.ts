@@ -50,3 +50,20 @@ eventRouting:
     diagnostics: { maxEvents: 10000, maxBlockAge: 1h }
 `
 }
+
+/**
+ * The configuration of a new node: everything of the example is commented out but where the data are and, in a swarm, the
+ * file of its key.
+ */
+export function firstConfig(withSwarm: boolean): string {
+  let isRouting = false
+  return exampleConfig()
+    .split('\n')
+    .map((line) => {
+      isRouting ||= line.startsWith('eventRouting:')
+      if (line.startsWith('# data:')) return 'data: ./data # identity, keys and events; relative to this file'
+      if (withSwarm && /^# {1,3}(?:swarm|keyFile):/.test(line)) return line.replace('# ', '')
+      return isRouting && line !== '' ? `# ${line}` : line
+    })
+    .join('\n')
+}

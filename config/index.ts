@@ -1,6 +1,6 @@
 export type { ListenAddress } from './addresses.js'
 export { ConfigError, ConfigUnreadableError } from './config-error.js'
-export { exampleConfig } from './example.js'
+export { exampleConfig, firstConfig } from './example.js'
 export { settingsJsonSchema } from './json-schema.js'
 export { configurationReference } from './reference.js'
 export { variableOf, type Environment } from './environment.js'

@@ -48,6 +48,8 @@ export interface Settings {
     readonly topic: string
     /** 32 bytes as base64, 44 characters. Without one there is no swarm. */
     readonly key: string | undefined
+    /** Absolute path of the file that the key comes from, if it comes from one. */
+    readonly keyFile: string | undefined
     /** Multiaddrs. */
     readonly listen: readonly string[]
     /** Multiaddrs. */
@@ -107,6 +109,7 @@ export function toSettings(values: SettingValues, key: string | undefined): Sett
     swarm: {
       topic: swarm.topic,
       key,
+      keyFile: swarm.keyFile ?? undefined,
       listen: swarm.listen,
       announce: swarm.announce,
       peers: swarm.peers,

@@ -49,6 +49,7 @@ export type ErrorCode =
   // client and cli
   | 'ERR_USAGE'
   | 'ERR_INPUT_UNREADABLE'
+  | 'ERR_OUTPUT_UNWRITABLE'
   | 'ERR_NODE_UNREACHABLE'
   | 'ERR_OUTCOME_UNKNOWN'
   | 'ERR_REQUEST_REFUSED'

@@ -17,8 +17,10 @@ import { NodeEvents } from './events/node-events.js'
 import { Router } from './events/router.js'
 import { LogTail, type DaemonLogger } from './log-tail.js'
 import { renderMetrics } from './metrics.js'
+import type { ReloadReport } from './node-reports.js'
 import { storeOptions } from './node-store.js'
 import { operationsOf } from './operations.js'
+import { afterReload, changesBetween, type SettingChanges } from './setting-changes.js'
 import { renderSwarmMetrics } from './swarm/metrics.js'
 import { NodeSwarm } from './swarm/node-swarm.js'
 
@@ -29,6 +31,8 @@ export interface DaemonOptions {
   /** Version of the product, such as `0.1.0`. */
   readonly version: string
   readonly clock?: Clock
+  /** Reads the settings again and applies them, when an operator asks for it by the API. */
+  readonly reload?: () => Promise<ReloadReport>
 }
 
 /** Where a started daemon is to be found. */
@@ -71,28 +75,23 @@ export class Daemon implements AsyncDisposable {
   /**
    * Applies what can change at run time: routes, limits, access rules. Connections stay open. Calls that overlap are
    * applied one after the other, so that the last one holds.
-   *
-   * @returns the settings that differ but need a restart
    */
-  reload(settings: DaemonSettings): Promise<readonly string[]> {
+  reload(settings: DaemonSettings): Promise<SettingChanges> {
     const reloaded = this.#reloading.then(() => this.#apply(settings))
     this.#reloading = reloaded.catch(() => undefined)
     return reloaded
   }
 
-  async #apply(settings: DaemonSettings): Promise<readonly string[]> {
+  async #apply(settings: DaemonSettings): Promise<SettingChanges> {
     const { store, events, swarm, api } = this.#parts
-    const { routes, retention, notReplicated, replication } = settings
-    const { access } = settings.api
     events.setRouter(await makeRouter(store, settings))
-    store.setRetention(retention)
-    api.setAccess(access)
+    store.setRetention(settings.retention)
+    api.setAccess(settings.api.access)
     swarm?.apply(settings)
-    const old = this.#inForce.settings
-    const waiting = needRestart(old, settings)
-    this.#inForce.settings = { ...old, api: { ...old.api, access }, routes, retention, notReplicated, replication }
-    this.log.info({ routes: routes.length, waiting }, 'settings reloaded')
-    return waiting
+    const changes = changesBetween(this.#inForce.settings, settings)
+    this.#inForce.settings = afterReload(this.#inForce.settings, settings)
+    this.log.info({ routes: settings.routes.length, ...changes }, 'settings reloaded')
+    return changes
   }
 
   /** Ends answers, waits for commits under way, gives the data directory back. Idempotent. */
@@ -237,6 +236,7 @@ async function openApi(parts: ApiParts): Promise<Api> {
     operations: operationsOf({ directory, store, topic: settings.swarm.topic, logger, version, clock }),
     status: () => ({ uptimeMs: clock.monotonicMs() - startedMs, ...peerStates(swarm) }),
     swarm: () => swarm?.report(),
+    ...(options.reload === undefined ? {} : { reload: options.reload }),
     health: () => healthOf(store),
     log: (level, after, limit) => logger.entries(level, after, limit),
     metrics: () => metricsOf(parts, started.api),
@@ -295,28 +295,4 @@ async function explain(store: Store, clock: Clock, request: ExplainRequest, appI
           upperBound: request.upperBound ?? store.offsets(),
         })
   return { ...explanation, order, reads }
-}
-
-/** Names of settings that differ and are read only at start. */
-function needRestart(old: DaemonSettings, next: DaemonSettings): readonly string[] {
-  const fixed: readonly (readonly [string, (settings: DaemonSettings) => unknown])[] = [
-    ['api.listen', ({ api }) => api.listen],
-    ['api.socket', ({ api }) => api.socket],
-    ['api.limits', ({ api }) => api.limits],
-    ['data', ({ dataDirectory }) => dataDirectory],
-    ['api.limits.query', ({ query }) => query],
-    ['storage.sync', ({ storage }) => storage.sync],
-    ['storage.block', ({ storage }) => storage.block],
-    ['storage.pruneInterval', ({ storage }) => storage.pruneIntervalMs],
-    ['storage.cache', ({ storage }) => storage.cacheBytes],
-    ['storage.maxInFlight', ({ storage }) => storage.maxInFlightBytes],
-    ['storage.maxUnsealed', ({ storage }) => storage.maxUnsealedBytes],
-    ['swarm.topic', ({ swarm }) => swarm.topic],
-    ['swarm.key', ({ swarm }) => swarm.key],
-    ['swarm.listen', ({ swarm }) => swarm.listen],
-    ['swarm.announce', ({ swarm }) => swarm.announce],
-    ['swarm.peers', ({ swarm }) => swarm.peers],
-    ['swarm.mdns', ({ swarm }) => swarm.mdns],
-  ]
-  return fixed.filter(([, pick]) => JSON.stringify(pick(old)) !== JSON.stringify(pick(next))).map(([name]) => name)
 }

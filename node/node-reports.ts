@@ -18,6 +18,16 @@ export interface TopicReport {
   readonly active: boolean
 }
 
+/** What reading the configuration again has changed; settings by the names that the configuration has for them. */
+export interface ReloadReport {
+  /** In force from now on. */
+  readonly applied: readonly string[]
+  /** In force after the next start. */
+  readonly waiting: readonly string[]
+  /** What is odd about the configuration, each with its place. */
+  readonly warnings: readonly string[]
+}
+
 export function reportIdentity(nodeId: string, epoch: number): IdentityReport {
   return { nodeId, peerId: peerIdOfNode(nodeId) ?? '', epoch }
 }

@@ -1,6 +1,7 @@
 export { createNetworkKey, parseNetworkKey } from './libp2p/network-key.js'
 export { openSwarm } from './libp2p/open-swarm.js'
 export type { KnownPeer } from './libp2p/peer-exchange.js'
+export { PROTOCOLS } from './libp2p/swarm-transport.js'
 export { SWARM_TIMINGS, type SwarmOptions, type SwarmTimings } from './libp2p/swarm-options.js'
 export { MemoryNetwork } from './memory/memory-network.js'
 export type { MemoryTransport } from './memory/memory-transport.js'

@@ -24,6 +24,7 @@ export type {
 } from './event-store.js'
 export { Histogram } from './histogram.js'
 export type { ForkProof, SignedStatement } from './fork-proof.js'
+export { FORMAT_VERSION } from './format-file.js'
 export { renewIdentity, type RenewedIdentity } from './identity-renewal.js'
 export { Identity, verifySignature } from './identity.js'
 export { contradictionBetween, readStatement, type OwnerStatement } from './owner-statement.js'

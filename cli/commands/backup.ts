@@ -26,6 +26,10 @@ export const backup: Command = {
     ...CONNECT_OPTIONS,
   },
   completes: { files: true },
+  exits: {
+    [EXIT.damage]: 'what was written is not what should be saved',
+    [EXIT.dataDirectory]: 'the data directory, or the place of the backup, is unusable',
+  },
   mostArguments: 1,
   run: runBackup,
 }

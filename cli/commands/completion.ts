@@ -2,7 +2,7 @@ import type { Call, Command } from '../command.js'
 import { completionScript, SHELLS } from '../completion-script.js'
 import { EXIT } from '../exit-codes.js'
 import { write } from '../terminal.js'
-import { UsageError } from '../usage-error.js'
+import { unknownAction } from '../unknown-action.js'
 
 /** @param commands all of them, this one too */
 export function completionOf(commands: () => readonly Command[]): Command {
@@ -26,8 +26,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
 async function printScript(call: Call, commands: readonly Command[]): Promise<number> {
   const [given] = call.args
   const shell = SHELLS.find((name) => name === given)
-  if (shell === undefined)
-    throw new UsageError(`expected bash, zsh or fish${given === undefined ? '' : `, not '${given}'`}`)
+  if (shell === undefined) throw unknownAction(given, SHELLS)
   await write(call.terminal.stdout, completionScript(shell, commands))
   return EXIT.ok
 }

@@ -3,6 +3,7 @@ import { checkConfigText, exampleConfig, readText, renderProblem, settingsJsonSc
 import type { Call, Command } from '../command.js'
 import { EXIT } from '../exit-codes.js'
 import { write } from '../terminal.js'
+import { unknownAction } from '../unknown-action.js'
 import { UsageError } from '../usage-error.js'
 
 export const config: Command = {
@@ -38,7 +39,7 @@ async function runConfig(call: Call): Promise<number> {
     case 'check':
       return check(call, file ?? call.terminal.env['MILLRACE_CONFIG'])
     default:
-      throw new UsageError(`expected check, schema or example${action === undefined ? '' : `, not '${action}'`}`)
+      throw unknownAction(action, ['check', 'schema', 'example'])
   }
 }
 

@@ -7,6 +7,7 @@ import { DumpReader, ORIGINS, type Origin } from '../publish/dumped-event.js'
 import { INPUT_OPTIONS, publishInput } from '../publish/publish-input.js'
 import { paint, write } from '../terminal.js'
 import { formatCount } from '../units.js'
+import { unknownAction } from '../unknown-action.js'
 import { UsageError } from '../usage-error.js'
 
 export const events: Command = {
@@ -45,7 +46,7 @@ function runEvents(call: Call): Promise<number> {
       if (argument === undefined) throw new UsageError('which file? millrace events restore FILE, or - for stdin')
       return restore(call, argument)
     default:
-      throw new UsageError(`expected dump or restore${action === undefined ? '' : `, not '${action}'`}`)
+      throw unknownAction(action, ['dump', 'restore'])
   }
 }
 

@@ -4,7 +4,7 @@ import { CONNECT_OPTIONS, withClient } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
 import { withRunningOrStopped, withStopped } from '../running-or-stopped.js'
 import { write } from '../terminal.js'
-import { UsageError } from '../usage-error.js'
+import { unknownAction } from '../unknown-action.js'
 
 export const identity: Command = {
   name: 'identity',
@@ -24,6 +24,7 @@ export const identity: Command = {
     yes: { type: 'boolean', short: 'y', help: 'do not ask whether that is meant (renew, epoch)' },
   },
   completes: { words: ['show', 'renew', 'epoch'] },
+  exits: { [EXIT.dataDirectory]: 'the data directory of the node that does not run is unusable' },
   mostArguments: 1,
   run: runIdentity,
 }
@@ -38,7 +39,7 @@ async function runIdentity(call: Call): Promise<number> {
     case 'epoch':
       return beginEpoch(call)
     default:
-      throw new UsageError(`expected show, renew or epoch${action === undefined ? '' : `, not '${action}'`}`)
+      throw unknownAction(action, ['show', 'renew', 'epoch'])
   }
 }
 

@@ -16,6 +16,7 @@ export const peers: Command = {
   ].join('\n'),
   examples: ['millrace peers', 'millrace peers -j'],
   options: CONNECT_OPTIONS,
+  exits: { [EXIT.failure]: 'failure, or there are alarms' },
   mostArguments: 0,
   run: runPeers,
 }

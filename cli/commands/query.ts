@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers'
-import type { EventOrder } from '../../core/index.js'
+import { nearestWord, type EventOrder } from '../../core/index.js'
 import type { Call, Command } from '../command.js'
 import { CONNECT_OPTIONS, withClient } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
@@ -50,6 +50,10 @@ async function runQuery(call: Call): Promise<number> {
 
 function orderOf(given = 'asc'): EventOrder {
   const order = ORDERS.find((candidate) => candidate === given)
-  if (order === undefined) throw new UsageError(`unknown order '${given}'; there are ${ORDERS.join(', ')}`)
+  if (order === undefined) {
+    const nearest = nearestWord(given, ORDERS)
+    const hint = nearest === undefined ? `there are ${ORDERS.join(', ')}` : `did you mean '${nearest}'?`
+    throw new UsageError(`unknown order '${given}'; ${hint}`)
+  }
   return order
 }

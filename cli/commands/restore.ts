@@ -27,6 +27,10 @@ export const restore: Command = {
     yes: { type: 'boolean', short: 'y', help: 'the old machine is off: do not ask' },
   },
   completes: { files: true },
+  exits: {
+    [EXIT.damage]: 'the backup is damaged',
+    [EXIT.dataDirectory]: 'the data directory is unusable, or not empty',
+  },
   mostArguments: 1,
   run: runRestore,
 }

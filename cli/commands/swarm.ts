@@ -2,7 +2,7 @@ import { createNetworkKey } from '../../config/index.js'
 import type { Call, Command } from '../command.js'
 import { EXIT } from '../exit-codes.js'
 import { write } from '../terminal.js'
-import { UsageError } from '../usage-error.js'
+import { unknownAction } from '../unknown-action.js'
 
 export const swarm: Command = {
   name: 'swarm',
@@ -21,7 +21,7 @@ export const swarm: Command = {
 
 async function runSwarm(call: Call): Promise<number> {
   const [action] = call.args
-  if (action !== 'keygen') throw new UsageError(`expected keygen${action === undefined ? '' : `, not '${action}'`}`)
+  if (action !== 'keygen') throw unknownAction(action, ['keygen'])
   const key = createNetworkKey()
   await write(call.terminal.stdout, call.json ? `${JSON.stringify({ code: 'OK', result: { key } })}\n` : `${key}\n`)
   return EXIT.ok

@@ -5,6 +5,7 @@ import { withRunningOrStopped } from '../running-or-stopped.js'
 import { renderTable } from '../table.js'
 import { write } from '../terminal.js'
 import { formatBytes } from '../units.js'
+import { unknownAction } from '../unknown-action.js'
 import { UsageError } from '../usage-error.js'
 
 export const topics: Command = {
@@ -19,6 +20,7 @@ export const topics: Command = {
   examples: ['millrace topics ls', 'millrace topics ls -j', 'millrace topics delete old-topic'],
   options: CONNECT_OPTIONS,
   completes: { words: ['ls', 'delete'] },
+  exits: { [EXIT.dataDirectory]: 'the data directory of the node that does not run is unusable' },
   mostArguments: 2,
   run: runTopics,
 }
@@ -35,7 +37,7 @@ async function runTopics(call: Call): Promise<number> {
       if (name === undefined) throw new UsageError('which topic? millrace topics delete NAME')
       return remove(call, name)
     default:
-      throw new UsageError(`expected ls or delete${action === undefined ? '' : `, not '${action}'`}`)
+      throw unknownAction(action, ['ls', 'delete'])
   }
 }
 

@@ -10,6 +10,7 @@ import { formatCount, formatTime } from '../units.js'
 
 export const verify: Command = {
   name: 'verify',
+  exits: { [EXIT.damage]: 'there is damage', [EXIT.dataDirectory]: 'the data directory is unusable' },
   summary: 'Check everything that is stored: hashes, chains, signatures, index',
   usage: '[FLAGS] [BACKUP]',
   details: [

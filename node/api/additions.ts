@@ -73,6 +73,17 @@ export const IdentityReply = exactly(
   'Who the node is',
 )
 
+const SettingNames = (description: string) => Type.Array(Type.String(), { description })
+
+export const ReloadReply = exactly(
+  {
+    applied: SettingNames('Settings that differ and hold from now on'),
+    waiting: SettingNames('Settings that differ and hold after the next start'),
+    warnings: SettingNames('What is odd about the configuration, each with its place'),
+  },
+  'What reading the configuration again has changed',
+)
+
 const Topic = Type.String({ description: 'The topic' })
 const StreamOrNone = Type.Union([Type.String(), Type.Null()], { description: 'Stream id; null for the store itself' })
 

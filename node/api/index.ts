@@ -13,6 +13,7 @@ export type {
   NodeStatus,
   Operations,
 } from './options.js'
+export { API_VERSION } from './node-routes.js'
 export { PEER_STATES, SWARM_ALARMS, type SwarmAlarm, type SwarmPeer, type SwarmReport } from './peers-reply.js'
 export { openTokenKeys, renewTokenKeys } from './token-keys.js'
-export { SignedTokens } from './tokens.js'
+export { readClaims, SignedTokens } from './tokens.js'

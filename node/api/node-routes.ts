@@ -8,7 +8,7 @@ import type { Routes } from './routes.js'
 const MANIFEST_BYTES = 1024 * 1024
 
 /** The version of the Actyx API that clients may count on; they switch features on by it. */
-const API_VERSION = '2.18.2'
+export const API_VERSION = '2.18.2'
 
 /** `/api/v2/auth` and `/api/v2/node`. */
 export function addNodeRoutes(routes: Routes): Routes {

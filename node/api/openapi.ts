@@ -8,6 +8,7 @@ import {
   IdentityReply,
   QueryErrorBody,
   ReadyReply,
+  ReloadReply,
   RouteBody,
   RouteReply,
   StreamsReply,
@@ -166,6 +167,14 @@ function paths(): Part {
           503: reference('Error'),
           ...refusals(),
         },
+      },
+    },
+    '/api/millrace/v1/reload': {
+      post: {
+        operationId: 'reload',
+        summary: 'Has the node read its configuration again; for operators',
+        security: OPERATOR,
+        responses: { 200: json(ReloadReply), 404: reference('Error'), 422: reference('Error'), ...refusals() },
       },
     },
     '/api/millrace/v1/verify': {

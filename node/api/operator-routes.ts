@@ -7,12 +7,13 @@ import type { Routes } from './routes.js'
 const TOPICS = '/api/millrace/v1/topics'
 const IDENTITY = '/api/millrace/v1/identity'
 
-/** Who the node is, and which topics it has; what changes that is for operators alone. */
+/** Who the node is, which topics it has, and what it is to do; what changes that is for operators alone. */
 export function addOperatorRoutes(routes: Routes): Routes {
   return routes
     .below(TOPICS, { DELETE: { admission: 'operator', produces: 'application/json', run: deleteTopic } })
     .at(TOPICS, { GET: { admission: 'local', produces: 'application/json', run: sendTopics } })
     .at(IDENTITY, { GET: { admission: 'local', produces: 'application/json', run: sendIdentity } })
+    .at('/api/millrace/v1/reload', { POST: { admission: 'operator', produces: 'application/json', run: reload } })
     .at(`${IDENTITY}/epoch`, { POST: { admission: 'operator', produces: 'application/json', run: beginEpoch } })
 }
 
@@ -38,6 +39,14 @@ function decodeName(segment: string): string {
 function sendIdentity({ response, common }: Exchange, { options }: ApiContext): void {
   const identity = options.operations.identity()
   sendJson(response, 200, JSON.stringify(identity), ['cache-control', 'no-cache', ...common])
+}
+
+async function reload({ request, response, common }: Exchange, { options }: ApiContext): Promise<void> {
+  request.resume()
+  if (options.reload === undefined) {
+    throw new ApiError('ERR_NOT_FOUND', 'This node was started without a configuration that could be read again.')
+  }
+  sendJson(response, 200, JSON.stringify(await options.reload()), common)
 }
 
 async function beginEpoch({ request, response, common }: Exchange, { options }: ApiContext): Promise<void> {

@@ -4,7 +4,7 @@ import type { EventService } from '../events/event-service.js'
 import type { RouteExplanation } from '../events/router.js'
 import type { PeerState, SwarmReport } from './peers-reply.js'
 import type { LogEntry, LogLevel } from '../log-tail.js'
-import type { IdentityReport, TopicReport } from '../node-reports.js'
+import type { IdentityReport, ReloadReport, TopicReport } from '../node-reports.js'
 import type { TokenService } from './tokens.js'
 
 /** Where the API listens on TCP. */
@@ -161,6 +161,8 @@ export interface ApiOptions {
   /** `undefined` for a node that is alone. */
   swarm(): SwarmReport | undefined
   readonly topic: string
+  /** Reads the configuration again; absent where there is none to read. @throws ERR_CONFIG_INVALID, ERR_CONFIG_UNREADABLE */
+  readonly reload?: () => Promise<ReloadReport>
   health(): Health
   /** The newest lines of the log, oldest first, of this level and above, behind the one numbered `after`. */
   log(level: LogLevel, after: number, limit: number): readonly LogEntry[]

@@ -103,6 +103,21 @@ export class SignedTokens implements TokenService {
   }
 }
 
+/** What a token says about itself, to show it: whether it is good only its node knows. */
+export function readClaims(token: string): (TokenHolder & { readonly expiresMicros: number }) | undefined {
+  const bytes = Buffer.from(token, 'base64url')
+  if (bytes[0] !== FORMAT || bytes.length <= HEADER_BYTES) return undefined
+  try {
+    const { appId, version, mode, created, validitySeconds } = JSON.parse(
+      bytes.toString('utf8', HEADER_BYTES),
+    ) as Claims
+    return { appId, version, mode, expiresMicros: created + validitySeconds * 1_000_000 }
+  } catch {
+    // Of another version of the node, perhaps.
+    return undefined
+  }
+}
+
 function mac(key: Uint8Array, token: Uint8Array): Buffer {
   return createHmac('sha256', key).update(token.subarray(0, 1)).update(token.subarray(HEADER_BYTES)).digest()
 }

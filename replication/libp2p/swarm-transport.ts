@@ -38,7 +38,7 @@ import { isLoopback, learnAddress, parsePeerAddress } from './addresses.js'
 import { Allowance } from '../allowance.js'
 import { Dialer } from './dialer.js'
 import { describeFailure } from './failures.js'
-import { GossipLinks } from './gossip-links.js'
+import { GOSSIP_PROTOCOL, GossipLinks } from './gossip-links.js'
 import { Gossip } from './gossip.js'
 import { checkPeer, decodePeers, encodePeers, type KnownPeer } from './peer-exchange.js'
 import { nodeIdOf, peerIdOf } from './peer-ids.js'
@@ -50,6 +50,8 @@ import { TrafficBook } from './traffic.js'
 
 const SYNC_PROTOCOL = '/millrace/sync/1'
 const PEERS_PROTOCOL = '/millrace/peers/1'
+/** What nodes speak with each other. */
+export const PROTOCOLS: readonly string[] = [SYNC_PROTOCOL, PEERS_PROTOCOL, GOSSIP_PROTOCOL]
 const MAX_PEERS_BYTES = 128 * 1024
 /** Two connections of the same two nodes within this time come from both dialling at once, ms. */
 const CROSSING_MS = 3_000

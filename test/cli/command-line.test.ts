@@ -70,7 +70,7 @@ t.test('help and version are to be had in every way', async (t) => {
 t.test('wrong usage ends with 2 and says what was meant', async (t) => {
   const cases: [string[], RegExp][] = [
     [['qurey'], /unknown command 'qurey'; did you mean 'query'\?/],
-    [['frobnicate'], /there are run, publish/],
+    [['frobnicate'], /there are run, init, publish/],
     [['--hlep'], /unknown flag '--hlep'/],
     [['help', 'tial'], /did you mean 'tail'\?/],
     [['run', '--dta', 'x'], /unknown flag --dta; did you mean --data\?/],

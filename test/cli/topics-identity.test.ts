@@ -99,9 +99,15 @@ t.test('a reload names the settings of the swarm that wait for a restart, not th
   t.teardown(() => daemon.close())
   const settings = daemonSettings(data)
   const swarm = { ...settings.swarm, headsIntervalMs: 5000, maxStreams: 1 }
-  t.same(await daemon.reload({ ...settings, swarm, notReplicated: new Set(['a']) }), [])
+  t.same(await daemon.reload({ ...settings, swarm, notReplicated: new Set(['a']) }), {
+    applied: ['eventRouting.streams', 'swarm.headsInterval', 'swarm.maxStreams'],
+    waiting: [],
+  })
   const moved = { ...swarm, topic: 'other', peers: ['/ip4/127.0.0.1/tcp/1'] }
-  t.same(await daemon.reload({ ...settings, swarm: moved }), ['swarm.topic', 'swarm.peers'])
+  t.same(await daemon.reload({ ...settings, swarm: moved }), {
+    applied: ['eventRouting.streams'],
+    waiting: ['swarm.topic', 'swarm.peers'],
+  })
 })
 
 t.test('topics of a stopped node can be seen and deleted too', async (t) => {

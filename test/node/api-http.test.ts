@@ -745,7 +745,9 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
     ['accepted', 'refused', 'done'],
   )
   await ingest('', { 'content-type': 'application/json' })
-  t.equal(api.paths.length, 21, 'every path is checked here')
+  t.match(await check('POST', '/api/millrace/v1/reload'), { code: 'ERR_FORBIDDEN' })
+  t.match(await check('POST', '/api/millrace/v1/reload', socket), { code: 'ERR_NOT_FOUND' }, 'nothing to read again')
+  t.equal(api.paths.length, 22, 'every path is checked here')
 })
 
 t.test('the Unix socket serves the same API, with a mode of its own', async (t) => {

@@ -84,7 +84,9 @@ async function saveFolder(backup: AsyncIterable<Uint8Array>, path: string): Prom
 
 async function removePartial(partial: string): Promise<void> {
   if (!(await exists(partial))) return
-  if (!(await exists(join(partial, MARKER)))) {
+  // Whoever is killed before it has marked its folder leaves an empty one.
+  const isOurs = (await exists(join(partial, MARKER))) || (await readdir(partial)).length === 0
+  if (!isOurs) {
     throw new BackupTargetError(`${partial} is in the way: it is no unfinished backup; move it elsewhere`)
   }
   await rm(partial, { recursive: true })

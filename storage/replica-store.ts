@@ -246,22 +246,27 @@ export class ReplicaStore {
       await this.#ownHead(run.head)
       return { kind: 'own' }
     }
-    this.#heard(run.head)
+    this.#options.streams.hearLamport(run.head.lamport)
     const state = this.#stateFor(run.stream, run.from, run.head)
     if (state === undefined) {
       this.#announce(run.head)
       return { kind: 'gap', nextOffset: 0 }
     }
+    const isNext = run.from <= state.nextOffset
+    if (!isNext || state.isStopped) this.#heard(run.head)
     if (state.isStopped) return { kind: 'frozen' }
     if (endOf(run) <= state.nextOffset) {
       // Its head may say of the same events that more is pruned.
       const outcome = await this.#keepHead(state, run.head)
       if (outcome.kind === 'fork' || outcome.kind === 'frozen') return outcome
+      this.#heard(run.head)
       await this.applySeals(sealOf(run))
       return { kind: 'known' }
     }
-    await this.#pruneFor(state, run.from)
+    if (!isNext) await this.#pruneFor(state, run.from)
     const outcome = await this.#applyParts(state, run, run.head, this.#forks.statementOf(run.head))
+    // What is pruned goes only when the head that says so is stored: who has dropped something must be able to tell why.
+    if (outcome.kind === 'applied') this.#heard(run.head)
     if (outcome.kind === 'gap' || outcome.kind === 'unsealed') this.#announce(run.head)
     return outcome
   }
@@ -324,13 +329,16 @@ export class ReplicaStore {
     const fault = faultOfHead(topic, head, clock.nowMicros())
     if (fault !== undefined) return malformed(fault)
     if (this.#history.isPresent(head.stream)) return this.#ownHead(head)
-    this.#heard(head)
+    streams.hearLamport(head.lamport)
     const state = streams.get(head.stream)
     if (state === undefined || head.nextOffset > state.nextOffset) {
+      this.#heard(head)
       this.#announce(head)
       return { kind: 'ahead', nextOffset: state?.nextOffset ?? 0 }
     }
-    return this.#keepHead(state, head)
+    const outcome = await this.#keepHead(state, head)
+    this.#heard(head)
+    return outcome
   }
 
   /** Streams with two histories. */

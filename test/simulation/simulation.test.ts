@@ -8,6 +8,7 @@ const FOUND = [
   179, // blocks in the index were deleted, since others could not be
   1060, // the same, while others kept them
   66, // what a repeated run said to be pruned was told to nobody
+  189, // a replica dropped what a head said to be pruned that its disk then refused to keep
   1006, // signatures were not asked for while events were missing that nobody has
 ]
 

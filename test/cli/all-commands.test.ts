@@ -1,28 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { PassThrough, Readable } from 'node:stream'
 import t from 'tap'
 import { COMMANDS } from '../../cli/all-commands.js'
 import { EXIT } from '../../cli/exit-codes.js'
 import { parseCall } from '../../cli/parse-call.js'
-import { runCli } from '../../cli/run-cli.js'
 import { hasColours } from '../../cli/terminal.js'
+import { runMillrace } from '../support/run-millrace.js'
 
-async function millrace(argv: readonly string[], env: Record<string, string> = {}) {
-  const texts = { out: '', err: '' }
-  const output = (name: 'out' | 'err') => {
-    const stream = new PassThrough().on('data', (chunk) => (texts[name] += String(chunk)))
-    return { stream, isTerminal: false, columns: 80 }
-  }
-  const terminal = {
-    stdout: output('out'),
-    stderr: output('err'),
-    stdin: Readable.from([]),
-    env,
-    signal: new AbortController().signal,
-  }
-  return { code: await runCli(argv, terminal), ...texts }
-}
+const millrace = (argv: readonly string[], env: Record<string, string> = {}) => runMillrace(argv, { env })
 
 /** The words of a shell line from `millrace` to the end of that command. */
 function wordsOf(example: string): string[] {

@@ -13,16 +13,15 @@ import {
 } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { runCli } from '../../cli/run-cli.js'
 import { startDaemon, type Daemon } from '../../node/index.js'
 import { createNetworkKey } from '../../replication/index.js'
 import { ApiClient } from '../support/api-client.js'
 import { DaemonProcess } from '../support/daemon.js'
 import { daemonSettings, silentLogger } from '../support/daemon-settings.js'
 import { plainNode } from '../support/plain-node.js'
+import { runMillrace } from '../support/run-millrace.js'
 import { until } from '../support/store.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
@@ -31,27 +30,7 @@ t.setTimeout(180_000)
 const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 const config = 'storage: { block: { maxEvents: 50 } }\n'
 
-async function millrace(...argv: readonly string[]) {
-  const texts = { out: '', err: '' }
-  const output = (name: 'out' | 'err') => ({
-    isTerminal: false,
-    columns: 80,
-    stream: new Writable({
-      write(chunk, _encoding, done) {
-        texts[name] += String(chunk)
-        done()
-      },
-    }),
-  })
-  const code = await runCli(argv, {
-    stdout: output('out'),
-    stderr: output('err'),
-    stdin: Readable.from([]),
-    env: { NO_COLOR: '1' },
-    signal: new AbortController().signal,
-  })
-  return { code, ...texts }
-}
+const millrace = (...argv: readonly string[]) => runMillrace(argv)
 
 const result = ({ out }: { readonly out: string }): any => JSON.parse(out).result
 

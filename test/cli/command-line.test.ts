@@ -1,38 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
 import t from 'tap'
-import { runCli } from '../../cli/run-cli.js'
 import { exampleConfig } from '../../config/index.js'
+import { runMillrace } from '../support/run-millrace.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
-interface Result {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-async function millrace(argv: readonly string[], input = '', env: Record<string, string> = {}): Promise<Result> {
-  const texts = { out: '', err: '' }
-  const output = (name: 'out' | 'err') => ({
-    isTerminal: false,
-    columns: 80,
-    stream: new Writable({
-      write(chunk, _encoding, done) {
-        texts[name] += String(chunk)
-        done()
-      },
-    }),
-  })
-  const code = await runCli(argv, {
-    stdout: output('out'),
-    stderr: output('err'),
-    stdin: Readable.from([Buffer.from(input)]),
-    env,
-    signal: new AbortController().signal,
-  })
-  return { code, ...texts }
-}
+const millrace = (argv: readonly string[], input = '', env: Record<string, string> = {}) =>
+  runMillrace(argv, { input, env })
 
 const NAMES = [
   'run',

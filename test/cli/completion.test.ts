@@ -1,32 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
 import t, { type Test } from 'tap'
-import { runCli } from '../../cli/run-cli.js'
+import { runMillrace } from '../support/run-millrace.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
-async function millrace(...argv: readonly string[]) {
-  const texts = { out: '', err: '' }
-  const output = (name: 'out' | 'err') => ({
-    isTerminal: false,
-    columns: 80,
-    stream: new Writable({
-      write(chunk, _encoding, done) {
-        texts[name] += String(chunk)
-        done()
-      },
-    }),
-  })
-  const code = await runCli(argv, {
-    stdout: output('out'),
-    stderr: output('err'),
-    stdin: Readable.from([]),
-    env: { NO_COLOR: '1' },
-    signal: new AbortController().signal,
-  })
-  return { code, ...texts }
-}
+const millrace = (...argv: readonly string[]) => runMillrace(argv)
 
 const isMissing = (shell: string): string | false =>
   spawnSync(shell, ['--version']).status === 0 ? false : `${shell} is not installed`

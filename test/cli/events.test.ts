@@ -1,35 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
 import t from 'tap'
-import { runCli } from '../../cli/run-cli.js'
 import { startDaemon } from '../../node/index.js'
 import { daemonSettings, silentLogger } from '../support/daemon-settings.js'
+import { runMillrace } from '../support/run-millrace.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 t.setTimeout(60_000)
 
-async function millrace(argv: readonly string[], input = '') {
-  const texts = { out: '', err: '' }
-  const output = (name: 'out' | 'err') => ({
-    isTerminal: false,
-    columns: 80,
-    stream: new Writable({
-      write(chunk, _encoding, done) {
-        texts[name] += String(chunk)
-        done()
-      },
-    }),
-  })
-  const code = await runCli(argv, {
-    stdout: output('out'),
-    stderr: output('err'),
-    stdin: Readable.from([Buffer.from(input)]),
-    env: { NO_COLOR: '1' },
-    signal: new AbortController().signal,
-  })
-  return { code, ...texts }
-}
+const millrace = (argv: readonly string[], input = '') => runMillrace(argv, { input })
 
 const events = (ndjson: string): any[] =>
   ndjson

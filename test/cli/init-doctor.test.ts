@@ -3,34 +3,19 @@ import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { PassThrough, Readable } from 'node:stream'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { judgeClock } from '../../cli/checks/machine.js'
 import { checkPorts } from '../../cli/checks/ports.js'
 import { judgeSwarm } from '../../cli/checks/running-node.js'
-import { runCli } from '../../cli/run-cli.js'
 import { checkConfigText, firstConfig } from '../../config/index.js'
 import { DaemonProcess } from '../support/daemon.js'
 import { plainNode } from '../support/plain-node.js'
+import { runMillrace } from '../support/run-millrace.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
-async function millrace(argv: readonly string[], env: Record<string, string> = {}) {
-  const texts = { out: '', err: '' }
-  const output = (name: 'out' | 'err') => {
-    const stream = new PassThrough().on('data', (chunk) => (texts[name] += String(chunk)))
-    return { stream, isTerminal: false, columns: 80 }
-  }
-  const code = await runCli(argv, {
-    stdout: output('out'),
-    stderr: output('err'),
-    stdin: Readable.from([]),
-    env,
-    signal: new AbortController().signal,
-  })
-  return { code, ...texts }
-}
+const millrace = (argv: readonly string[], env: Record<string, string> = {}) => runMillrace(argv, { env })
 
 const result = ({ out }: { readonly out: string }): any => JSON.parse(out).result
 /** Ports of the tests' own choosing, so that another node on the machine is no problem. */

@@ -1,11 +1,10 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { Writable } from 'node:stream'
 import t, { type Test } from 'tap'
-import { runCli } from '../../cli/run-cli.js'
 import { startDaemon, type Daemon } from '../../node/index.js'
 import { createNetworkKey } from '../../replication/index.js'
 import { daemonSettings, silentLogger } from '../support/daemon-settings.js'
+import { runMillrace, type CommandResult } from '../support/run-millrace.js'
 import { until } from '../support/store.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
@@ -42,29 +41,8 @@ class Machine {
     this.#daemon = undefined
   }
 
-  async run(
-    command: string,
-    ...rest: readonly string[]
-  ): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-    const texts = { out: '', err: '' }
-    const output = (name: 'out' | 'err') => ({
-      isTerminal: false,
-      columns: 80,
-      stream: new Writable({
-        write(chunk, _encoding, done) {
-          texts[name] += String(chunk)
-          done()
-        },
-      }),
-    })
-    const code = await runCli([...command.split(' '), '-d', this.data, ...rest], {
-      stdout: output('out'),
-      stderr: output('err'),
-      stdin: process.stdin,
-      env: { NO_COLOR: '1' },
-      signal: new AbortController().signal,
-    })
-    return { code, ...texts }
+  run(command: string, ...rest: readonly string[]): Promise<CommandResult> {
+    return runMillrace([...command.split(' '), '-d', this.data, ...rest])
   }
 
   async publish(payload: string) {

@@ -1,15 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { runCli } from '../../cli/run-cli.js'
 import { startDaemon } from '../../node/index.js'
 import { DaemonProcess } from '../support/daemon.js'
 import { daemonSettings, silentLogger } from '../support/daemon-settings.js'
 import { plainNode } from '../support/plain-node.js'
+import { runMillrace } from '../support/run-millrace.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const config = (streams: string, more = ''): string => `
@@ -23,21 +22,7 @@ const env = { MILLRACE_TEST_LEVEL: '' }
 const daemon = await DaemonProcess.start({ config: config('kept: { maxEvents: 20 }'), env })
 t.teardown(() => daemon.close())
 
-async function millrace(argv: readonly string[], isTerminal = false) {
-  const texts = { out: '', err: '' }
-  const output = (name: 'out' | 'err') => {
-    const stream = new PassThrough().on('data', (chunk) => (texts[name] += String(chunk)))
-    return { stream, isTerminal, columns: 80 }
-  }
-  const code = await runCli(argv, {
-    stdout: output('out'),
-    stderr: output('err'),
-    stdin: Readable.from([]),
-    env: { NO_COLOR: '1' },
-    signal: new AbortController().signal,
-  })
-  return { code, ...texts }
-}
+const millrace = (argv: readonly string[], isTerminal = false) => runMillrace(argv, { isTerminal })
 
 const own = ['--socket', daemon.socket]
 

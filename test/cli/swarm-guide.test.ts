@@ -2,12 +2,11 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { runCli } from '../../cli/run-cli.js'
 import { DaemonProcess } from '../support/daemon.js'
+import { runMillrace, type CommandResult } from '../support/run-millrace.js'
 import { until } from '../support/store.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
@@ -26,38 +25,12 @@ const [smallest, withPeers, sharing] = blocks('yaml')
 const directory = temporaryDirectory(t)
 const keyFile = join(directory, 'swarm.key')
 
-interface Answer {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
+const millrace = (...args: readonly string[]) => runMillrace(args)
 
-async function millrace(...args: readonly string[]): Promise<Answer> {
-  const texts = { out: '', err: '' }
-  const output = (name: 'out' | 'err') => ({
-    isTerminal: false,
-    columns: 80,
-    stream: new Writable({
-      write(chunk, _encoding, done) {
-        texts[name] += String(chunk)
-        done()
-      },
-    }),
-  })
-  const code = await runCli(args, {
-    stdout: output('out'),
-    stderr: output('err'),
-    stdin: Readable.from([]),
-    env: { NO_COLOR: '1' },
-    signal: new AbortController().signal,
-  })
-  return { code, ...texts }
-}
-
-const ask = (daemon: DaemonProcess, ...args: readonly string[]): Promise<Answer> =>
+const ask = (daemon: DaemonProcess, ...args: readonly string[]): Promise<CommandResult> =>
   millrace(...args, '--socket', daemon.socket)
 
-const result = ({ out }: Answer): any => JSON.parse(out).result
+const result = ({ out }: CommandResult): any => JSON.parse(out).result
 
 async function payloads(daemon: DaemonProcess): Promise<unknown[]> {
   const { out } = await ask(daemon, 'query', '-j', 'FROM allEvents')
@@ -65,7 +38,7 @@ async function payloads(daemon: DaemonProcess): Promise<unknown[]> {
   return lines.map((line) => JSON.parse(line)).flatMap(({ type, payload }) => (type === 'event' ? [payload] : []))
 }
 
-const publish = (daemon: DaemonProcess, tag: string, payload: unknown): Promise<Answer> =>
+const publish = (daemon: DaemonProcess, tag: string, payload: unknown): Promise<CommandResult> =>
   ask(daemon, 'publish', '-j', '-t', tag, JSON.stringify(payload))
 
 /** A configuration of the guide on this machine: loopback instead of its addresses, any free port. */

@@ -1,11 +1,10 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
 import t from 'tap'
-import { runCli } from '../../cli/run-cli.js'
 import { checkConfigText } from '../../config/index.js'
 import { startDaemon, type DaemonSettings } from '../../node/index.js'
 import { daemonSettings, silentLogger } from '../support/daemon-settings.js'
+import { runMillrace } from '../support/run-millrace.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 interface Answers {
@@ -14,27 +13,8 @@ interface Answers {
   readonly env?: Record<string, string>
 }
 
-async function millrace(argv: readonly string[], { typed, env = {} }: Answers = {}) {
-  const texts = { out: '', err: '' }
-  const output = (name: 'out' | 'err') => ({
-    isTerminal: typed !== undefined,
-    columns: 80,
-    stream: new Writable({
-      write(chunk, _encoding, done) {
-        texts[name] += String(chunk)
-        done()
-      },
-    }),
-  })
-  const code = await runCli(argv, {
-    stdout: output('out'),
-    stderr: output('err'),
-    stdin: Readable.from([Buffer.from(typed ?? '')]),
-    env: { NO_COLOR: '1', ...env },
-    signal: new AbortController().signal,
-  })
-  return { code, ...texts }
-}
+const millrace = (argv: readonly string[], { typed, env = {} }: Answers = {}) =>
+  runMillrace(argv, { input: typed ?? '', isTerminal: typed !== undefined, env: { NO_COLOR: '1', ...env } })
 
 const result = ({ out }: { readonly out: string }): any => JSON.parse(out).result
 

@@ -1,11 +1,10 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
 import { ClassicLevel } from 'classic-level'
 import t from 'tap'
-import { runCli } from '../../cli/run-cli.js'
 import { ApiClient } from '../support/api-client.js'
 import { DaemonProcess } from '../support/daemon.js'
+import { runMillrace } from '../support/run-millrace.js'
 
 t.setTimeout(120_000)
 
@@ -17,31 +16,14 @@ storage: { block: { maxEvents: 10 } }
 `
 
 async function millrace(argv: readonly string[]) {
-  const texts = { out: '', err: '' }
-  const output = (name: 'out' | 'err') => ({
-    isTerminal: false,
-    columns: 80,
-    stream: new Writable({
-      write(chunk, _encoding, done) {
-        texts[name] += String(chunk)
-        done()
-      },
-    }),
-  })
-  const code = await runCli(argv, {
-    stdout: output('out'),
-    stderr: output('err'),
-    stdin: Readable.from([]),
-    env: { NO_COLOR: '1' },
-    signal: new AbortController().signal,
-  })
-  const lines = texts.out.startsWith('{')
-    ? texts.out
+  const result = await runMillrace(argv)
+  const lines = result.out.startsWith('{')
+    ? result.out
         .trim()
         .split('\n')
         .map((line) => JSON.parse(line) as Record<string, any>)
     : []
-  return { code, ...texts, lines }
+  return { ...result, lines }
 }
 
 async function fill(daemon: DaemonProcess, requests: number): Promise<void> {

@@ -26,6 +26,7 @@ import { sendJson, type Exchange } from './exchange.js'
 import { chooseType } from './negotiate.js'
 import { ENDED, parseResumeId, ResumePoint } from './resume-point.js'
 import type { Action, Routes } from './routes.js'
+import { whileWanted } from './while-wanted.js'
 
 const NDJSON = 'application/x-ndjson'
 const EVENT_STREAM = 'text/event-stream'
@@ -175,40 +176,31 @@ function lastEventId({ request, query }: Exchange): string | undefined {
 }
 
 async function send(
-  { request, response, common, holder, lease }: Exchange,
+  exchange: Exchange,
   api: ApiContext,
   ask: (context: RequestContext) => Promise<Answer>,
   formOf: (answer: Answer) => AnswerForm,
 ): Promise<void> {
-  const gone = new AbortController()
-  const leave = (): void => {
-    gone.abort()
-  }
-  const end = (): void => {
-    gone.abort(new ApiError('ERR_SHUTTING_DOWN', 'the node is stopping'))
-  }
-  response.on('close', leave)
-  api.closing.addEventListener('abort', end)
+  const { request, response, common, holder, lease } = exchange
   api.counters.httpStreamsOpen += 1
   try {
-    if (api.closing.aborted) end()
-    const answer = await ask({ appId: holder?.appId ?? '', signal: gone.signal })
-    lease.release()
-    const form = formOf(answer)
-    if (request.method === 'HEAD') {
-      response.writeHead(200, ['content-type', form.contentType, ...form.headers, ...common]).end()
-      return
-    }
-    const failure = await streamAnswer(response, answer, form, common, api.timers, gone.signal, () => {
-      api.counters.readersCut += 1
+    await whileWanted(exchange, api, async (signal) => {
+      const answer = await ask({ appId: holder?.appId ?? '', signal })
+      lease.release()
+      const form = formOf(answer)
+      if (request.method === 'HEAD') {
+        response.writeHead(200, ['content-type', form.contentType, ...form.headers, ...common]).end()
+        return
+      }
+      const failure = await streamAnswer(response, answer, form, common, api.timers, signal, () => {
+        api.counters.readersCut += 1
+      })
+      if (failure !== undefined && isInternal(failure) && !signal.aborted) {
+        api.options.logger.error({ err: failure }, 'a stream ended with an error')
+      }
     })
-    if (failure !== undefined && isInternal(failure) && !gone.signal.aborted) {
-      api.options.logger.error({ err: failure }, 'a stream ended with an error')
-    }
   } finally {
     api.counters.httpStreamsOpen -= 1
-    response.off('close', leave)
-    api.closing.removeEventListener('abort', end)
   }
 }
 

@@ -2,10 +2,11 @@ import type { CheckLine } from '../../storage/index.js'
 import { streamAnswer } from './answer.js'
 import { NDJSON_FORM } from './answer-form.js'
 import type { ApiContext } from './context.js'
-import { ApiError, isInternal } from './errors.js'
+import { isInternal } from './errors.js'
 import type { Exchange } from './exchange.js'
 import type { Routes } from './routes.js'
 import { drained } from './stalled-reader.js'
+import { whileWanted } from './while-wanted.js'
 
 /** The check of everything that is stored, and its backup, for operators alone: they take their time, and disk. */
 export function addKeepingRoutes(routes: Routes): Routes {
@@ -18,33 +19,9 @@ export function addKeepingRoutes(routes: Routes): Routes {
     })
 }
 
-/** Does something until the client goes away or the node stops. */
-async function whileWanted(
-  { request, response }: Exchange,
-  { closing }: ApiContext,
-  work: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  request.resume()
-  const gone = new AbortController()
-  const leave = (): void => {
-    gone.abort()
-  }
-  const end = (): void => {
-    gone.abort(new ApiError('ERR_SHUTTING_DOWN', 'the node is stopping'))
-  }
-  response.on('close', leave)
-  closing.addEventListener('abort', end)
-  try {
-    if (closing.aborted) end()
-    await work(gone.signal)
-  } finally {
-    response.off('close', leave)
-    closing.removeEventListener('abort', end)
-  }
-}
-
 function verify(exchange: Exchange, api: ApiContext): Promise<void> {
-  const { response, common } = exchange
+  const { request, response, common } = exchange
+  request.resume()
   return whileWanted(exchange, api, async (signal) => {
     const answer = renderLines(api.options.operations.verify(signal))
     const failure = await streamAnswer(response, answer, NDJSON_FORM, common, api.timers, signal, () => {
@@ -58,8 +35,9 @@ function verify(exchange: Exchange, api: ApiContext): Promise<void> {
 
 /** A backup that cannot be ended is cut off: it lacks its manifest then, so nobody takes it for a whole one. */
 function sendBackup(exchange: Exchange, api: ApiContext): Promise<void> {
-  const { response, common, query } = exchange
+  const { request, response, common, query } = exchange
   const withIdentity = new URLSearchParams(query).get('identity') !== 'false'
+  request.resume()
   return whileWanted(exchange, api, async (signal) => {
     await using backup = await api.options.operations.backup(withIdentity)
     response.writeHead(200, ['content-type', 'application/x-tar', 'cache-control', 'no-store', ...common])

@@ -44,7 +44,7 @@ t.test('what init makes starts a node, and is never overwritten', async (t) => {
   t.ok(existsSync(join(folder, 'millrace.schema.json')))
 
   const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
-  const env = { ...process.env, ...FREE, MILLRACE_TEST_LEVEL: undefined, MILLRACE_SWARM_MDNS: 'false' }
+  const env = { ...process.env, ...FREE, MILLRACE_SWARM_MDNS: 'false' }
   const child = spawn(...plainNode([main, ...next.split(' ').slice(1)]), { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = once(child, 'exit')
   t.teardown(async () => {

@@ -35,8 +35,7 @@ interface Result {
 }
 
 function start(argv: readonly string[]) {
-  // The level of the tests is no setting, and a node would say so.
-  const env = { ...process.env, MILLRACE_TEST_LEVEL: undefined, MILLRACE_API_SOCKET: daemon.socket }
+  const env = { ...process.env, MILLRACE_API_SOCKET: daemon.socket }
   return spawn(...plainNode([main, ...argv]), { env, stdio: ['pipe', 'pipe', 'pipe'] })
 }
 

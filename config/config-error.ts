@@ -16,3 +16,13 @@ export class ConfigError extends MillraceError {
 export class ConfigUnreadableError extends MillraceError {
   readonly code = 'ERR_CONFIG_UNREADABLE'
 }
+
+/** The configuration cannot be changed from here: there is no file, or it must not be written. */
+export class ConfigFixedError extends MillraceError {
+  readonly code = 'ERR_CONFIG_FIXED'
+}
+
+/** The file is no longer what the change was made from. */
+export class ConfigChangedError extends MillraceError {
+  readonly code = 'ERR_CONFIG_CHANGED'
+}

@@ -1,5 +1,6 @@
 export type { ListenAddress } from './addresses.js'
-export { ConfigError, ConfigUnreadableError } from './config-error.js'
+export { ConfigChangedError, ConfigError, ConfigFixedError, ConfigUnreadableError } from './config-error.js'
+export { Configuration, type DraftCheck, type RoutingText } from './configuration.js'
 export { exampleConfig, firstConfig } from './example.js'
 export { settingsJsonSchema } from './json-schema.js'
 export { configurationReference } from './reference.js'
@@ -12,6 +13,7 @@ export {
   type Flags,
   type LoadedSettings,
   type LoadRequest,
+  type SettingReport,
   type SettingSource,
 } from './load-settings.js'
 export { createNetworkKey } from './network-key.js'

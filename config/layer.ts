@@ -1,4 +1,5 @@
 import { isMap, isScalar, Scalar, type Node } from 'yaml'
+import { plainValue } from './plain-value.js'
 import { INVALID, isOfKind, SettingReader, type ReaderOptions } from './setting-reader.js'
 import { acceptsText, isOnlyForFiles, leavesOf, mayBeEmpty, type Leaf, type SchemaNode } from './schema-node.js'
 import type { Problem } from './problem.js'
@@ -17,6 +18,8 @@ export interface Layer {
 
 export interface LayerValue extends WrittenPlace {
   readonly value: unknown
+  /** As it was written, as JSON could say it. */
+  readonly written: unknown
 }
 
 /** Where something is written, for what turns out wrong only beside other settings. */
@@ -59,7 +62,10 @@ export function readFileLayer(schema: SchemaNode, source: SourceText, options: R
     if (isNull(yaml.resolve(value)) && mayBeEmpty(leaf)) return
     const read = reader.read(leaf, value)
     const [start, end] = key.range ?? [0, 0]
-    if (read !== INVALID) values.set(path.join('.'), { value: read, source, start, end })
+    if (read !== INVALID) {
+      const written = plainValue(value, (node) => yaml.resolve(node))
+      values.set(path.join('.'), { value: read, written, source, start, end })
+    }
     for (const [name, [from, to]] of reader.takeNames()) {
       names.set([...path, name].join('.'), { source, start: from, end: to })
     }
@@ -116,8 +122,9 @@ function readNode({ path, schema }: Leaf, source: SourceText, yaml: YamlText, op
     reader.refuseAt(0, source.text.length, `'${path.join('.')}' can be set only in the file`)
   } else if (yaml.root !== undefined) {
     const value = reader.read(schema, yaml.root)
+    const written = plainValue(yaml.root, (node) => yaml.resolve(node))
     const place = { source, start: 0, end: source.text.length }
-    if (value !== INVALID) values.set(path.join('.'), { value, ...place })
+    if (value !== INVALID) values.set(path.join('.'), { value, written, ...place })
   }
   return layerOf(values, yaml, reader, source)
 }

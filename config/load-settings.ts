@@ -5,6 +5,7 @@ import { crossCheck, findNetworkKey, unfedStreams } from './cross-checks.js'
 import { readEnvironment, variableOf, type Environment } from './environment.js'
 import { EMPTY_LAYER, joinLayers, readDefaults, readFileLayer, readTextLayer, type Layer } from './layer.js'
 import type { Problem } from './problem.js'
+import { DRAFT, ROUTING } from './routing-section.js'
 import { leavesOf, type SchemaNode } from './schema-node.js'
 import { settingsSchema, type SettingValues } from './settings-schema.js'
 import type { ReaderOptions } from './setting-reader.js'
@@ -24,6 +25,8 @@ export type Flags = { readonly [Flag in keyof typeof FLAG_PATHS]?: string | unde
 export interface LoadRequest {
   /** Path of the configuration file; without one there are only defaults below environment and flags. */
   readonly file?: string | undefined
+  /** Stands for the content of the file. */
+  readonly text?: string | undefined
   readonly env: Environment
   readonly flags: Flags
   /** Where relative paths of environment and flags start; the working directory unless given. */
@@ -45,6 +48,20 @@ export interface LoadedSettings {
   readonly warnings: readonly Problem[]
   /** By path, such as `storage.block.maxEvents`. */
   readonly sources: ReadonlyMap<string, SettingSource>
+  /** In the order of the reference. */
+  readonly report: readonly SettingReport[]
+}
+
+/** A setting as operators see it. */
+export interface SettingReport {
+  /** Such as `storage.block.maxEvents`. */
+  readonly path: string
+  /** As it was written; `undefined` for a secret. */
+  readonly value: unknown
+  readonly isSecret: boolean
+  /** Whether it differs from nothing. */
+  readonly isSet: boolean
+  readonly source: SettingSource
 }
 
 /**
@@ -53,11 +70,11 @@ export interface LoadedSettings {
  * @throws ConfigError with all that is wrong in any of them; ConfigUnreadableError
  */
 export function loadSettings(request: LoadRequest): LoadedSettings {
-  const { file, env, flags, directory = process.cwd() } = request
+  const { file, text, env, flags, directory = process.cwd() } = request
   const options = { directory }
   const layers = [
     { kind: 'default', layer: readDefaults(SCHEMA, options) },
-    { kind: 'file', layer: file === undefined ? EMPTY_LAYER : readFile(resolve(directory, file), file) },
+    { kind: 'file', layer: file === undefined ? EMPTY_LAYER : readFile(resolve(directory, file), file, text) },
     { kind: 'environment', layer: readEnvironment(SCHEMA, env, options) },
     { kind: 'flag', layer: readFlags(flags, options) },
   ] as const
@@ -67,7 +84,7 @@ export function loadSettings(request: LoadRequest): LoadedSettings {
   const { settings, problems, warnings } = putTogether(joined, written, request.withSecrets ?? true)
   if (problems.length > 0) throw new ConfigError(problems)
   const sources = new Map(layers.flatMap(({ kind, layer }) => sourcesOf(kind, layer)))
-  return { settings, warnings: [...joined.warnings, ...warnings], sources }
+  return { settings, warnings: [...joined.warnings, ...warnings], sources, report: reportOf(joined, sources) }
 }
 
 /** What {@link loadSettings} would say about the text of a file alone. */
@@ -89,6 +106,14 @@ export function checkConfigText(text: string, fileName: string): ConfigCheck {
   return problems.length > 0 ? { problems, warnings } : { settings, problems, warnings }
 }
 
+/** Checks the text of the section `eventRouting` alone. */
+export function checkDraftText(text: string): ConfigCheck {
+  const section = SCHEMA.properties?.[ROUTING]
+  if (section === undefined) throw new TypeError(`there is no section ${ROUTING}`)
+  const { problems, warnings } = readFileLayer(section, new SourceText(DRAFT, text), { directory: process.cwd() })
+  return { problems, warnings }
+}
+
 /** The settings of a layer that sets everything, and what is wrong or odd about them together. */
 function putTogether(joined: Layer, written: Layer, withSecrets: boolean) {
   const values = assemble(SCHEMA, joined, []) as SettingValues
@@ -103,8 +128,24 @@ function putTogether(joined: Layer, written: Layer, withSecrets: boolean) {
 /** Bytes of a file that are looked at: beyond, the text is refused by its length anyway. */
 const MOST_BYTES = 4 * 1024 ** 2
 
-function readFile(path: string, name: string): Layer {
-  return readFileLayer(SCHEMA, new SourceText(name, readText(path, name)), { directory: dirname(path) })
+function readFile(path: string, name: string, text = readText(path, name)): Layer {
+  return readFileLayer(SCHEMA, new SourceText(name, text), { directory: dirname(path) })
+}
+
+function reportOf({ values }: Layer, sources: ReadonlyMap<string, SettingSource>): SettingReport[] {
+  return leavesOf(SCHEMA).map(({ path, schema }) => {
+    const name = path.join('.')
+    const written = values.get(name)?.written ?? null
+    const isSecret = schema.writeOnly === true
+    const isSet = written !== null
+    return {
+      path: name,
+      value: isSecret ? undefined : written,
+      isSecret,
+      isSet,
+      source: sources.get(name) ?? { kind: 'default' },
+    }
+  })
 }
 
 /** The text of a configuration file. @throws ConfigUnreadableError */

@@ -2,6 +2,8 @@ const KNOWN: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   EACCES: 'permission denied',
   EISDIR: 'it is a directory',
+  EPERM: 'not permitted',
+  EROFS: 'the file system is read-only',
 }
 
 /** Why a file could not be read, in words. */

@@ -16,6 +16,9 @@ export type ErrorCode =
   // config
   | 'ERR_CONFIG_INVALID'
   | 'ERR_CONFIG_UNREADABLE'
+  | 'ERR_CONFIG_FIXED'
+  | 'ERR_CONFIG_CHANGED'
+  | 'ERR_CONFIG_DROPS_EVENTS'
   // storage
   | 'ERR_STORE_CLOSED'
   | 'ERR_STORE_LOCKED'

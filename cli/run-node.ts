@@ -1,12 +1,12 @@
 import type { Logger } from 'pino'
-import { renderProblem, type Problem, type Settings } from '../config/index.js'
+import { Configuration, renderProblem, type Problem, type Settings } from '../config/index.js'
 import { startDaemon, type Daemon, type ReloadReport } from '../node/index.js'
 import type { Call } from './command.js'
 import { openLog } from './daemon-log.js'
 import { tuneEngine } from './engine.js'
 import { EXIT } from './exit-codes.js'
 import { onHangup } from './hangup.js'
-import { settingsOf } from './settings-options.js'
+import { requestOf } from './settings-options.js'
 import { packageVersion } from './version.js'
 
 /** How long a shutdown may take before the process ends anyway, milliseconds. What is acknowledged is safe at any moment. */
@@ -15,7 +15,8 @@ const SHUTDOWN_MS = 4_900
 /** Runs a node until SIGTERM or SIGINT, and ends the process. */
 export async function runNode(call: Call): Promise<never> {
   tuneEngine()
-  const { settings, warnings } = settingsOf(call, true)
+  const configuration = new Configuration(requestOf(call, true))
+  const { settings, warnings } = configuration.load()
   const { signal } = call.terminal
   const logger = openLog(logSettings(settings, call))
   logWarnings(logger, warnings)
@@ -23,7 +24,8 @@ export async function runNode(call: Call): Promise<never> {
     settings,
     logger,
     version: packageVersion(),
-    reload: async () => reload(await starting, call, logger, settings),
+    reload: async () => reload(await starting, configuration, logger, settings),
+    configuration,
   })
   const daemon = await starting
   guardProcess(logger)
@@ -32,7 +34,7 @@ export async function runNode(call: Call): Promise<never> {
   log.info({ api, socket: socket ?? null, swarm: swarm ?? null, data, nodeId, version: packageVersion() }, 'ready')
   onHangup(() => {
     // What went wrong is in the log.
-    reload(daemon, call, logger, settings).catch(() => undefined)
+    reload(daemon, configuration, logger, settings).catch(() => undefined)
   })
   await aborted(signal)
   log.info({ signal: String(signal.reason) }, 'stopping')
@@ -63,9 +65,14 @@ async function stopInTime(daemon: Daemon, logger: Logger): Promise<never> {
 }
 
 /** A bad file leaves the old settings in force. @throws what is wrong with it, after it is logged */
-async function reload(daemon: Daemon, call: Call, logger: Logger, atStart: Settings): Promise<ReloadReport> {
+async function reload(
+  daemon: Daemon,
+  configuration: Configuration,
+  logger: Logger,
+  atStart: Settings,
+): Promise<ReloadReport> {
   try {
-    const { settings, warnings } = settingsOf(call, true)
+    const { settings, warnings } = configuration.load()
     logWarnings(daemon.log, warnings)
     const changes = await daemon.reload(settings)
     const applied = [...changes.applied, ...(logger.level === settings.log.level ? [] : ['log.level'])]

@@ -1,4 +1,4 @@
-import { loadSettings, type LoadedSettings } from '../config/index.js'
+import { loadSettings, type LoadedSettings, type LoadRequest } from '../config/index.js'
 import type { Call, Options } from './command.js'
 
 /** Flags that decide which configuration holds. */
@@ -14,13 +14,17 @@ export const SETTINGS_OPTIONS: Options = {
  * @throws ConfigError, ConfigUnreadableError
  */
 export function settingsOf(call: Call, withSecrets = false): LoadedSettings {
-  const { env } = call.terminal
-  return loadSettings({
+  return loadSettings(requestOf(call, withSecrets))
+}
+
+/** Where the flags and the environment of a call have settings come from. */
+export function requestOf(call: Call, withSecrets: boolean): LoadRequest {
+  return {
     file: configFileOf(call),
-    env,
+    env: call.terminal.env,
     withSecrets,
     flags: { data: call.text('data'), api: call.text('api'), socket: call.text('socket') },
-  })
+  }
 }
 
 /** The configuration file that flags or environment name, if any. */

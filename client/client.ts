@@ -1,4 +1,4 @@
-import type { EventOrder, Publication } from '../core/index.js'
+import type { EventOrder, Publication, StreamId } from '../core/index.js'
 import {
   isKnown,
   parseAnswerLine,
@@ -8,21 +8,26 @@ import {
   type QueryLine,
   type SubscribeLine,
 } from './answer.js'
-import { AnswerFailedError, NodeUnreachableError, OutcomeUnknownError } from './errors.js'
+import type { BlocksReport, BlocksWanted, TagsReport } from './blocks.js'
+import type { AppliedRouting, DraftReport, OperatorToken, RoutingChange, RoutingInfo, SettingInfo } from './config.js'
+import { AnswerFailedError, NodeUnreachableError, OutcomeUnknownError, RequestRefusedError } from './errors.js'
 import { draftText, type EventDraft } from './event-draft.js'
 import { followOverHttp } from './http-answer.js'
 import { splitLines } from './lines.js'
 import type { IdentityInfo, Readiness, ReloadInfo, TopicInfo } from './node-info.js'
 import type { PeersReport } from './peers.js'
-import { readText, Requests, type AppManifest } from './requests.js'
+import { readText, Requests, type AppManifest, type GivenToken } from './requests.js'
 import type { Delivery } from './resume-point.js'
 import type { RouteReport } from './routes.js'
 import { SharedChannel } from './shared-channel.js'
 import type { StreamService } from './socket-channel.js'
 import type { StreamReport } from './streams.js'
+import type { NodeAlarmReport, SwarmReport } from './swarm.js'
 import { Subscription, type QueryNature, type SubscribeOptions } from './subscription.js'
 import type { Transport } from './transport.js'
 import { abortedError } from './unless-aborted.js'
+
+const CONFIG = '/api/millrace/v1/config'
 
 /** Order and bounds of a one-shot query. */
 export interface QueryBounds {
@@ -56,9 +61,10 @@ export class Client implements AsyncDisposable {
   readonly #ends = new Set<() => void>()
   #isClosed = false
 
-  constructor(transport: Transport, manifest: AppManifest) {
+  /** @param asker who asks: an app, which gets a token, or whoever has one already */
+  constructor(transport: Transport, asker: AppManifest | GivenToken) {
     this.#transport = transport
-    this.#requests = new Requests(transport, manifest)
+    this.#requests = new Requests(transport, asker)
     const { openChannel } = transport
     this.#channel = openChannel === undefined ? undefined : new SharedChannel(this.#requests, openChannel)
   }
@@ -166,6 +172,63 @@ export class Client implements AsyncDisposable {
     return (reply as { streams: StreamReport[] }).streams
   }
 
+  /** Blocks of a stream, and what becomes of them; `undefined` when the node has nothing of it. */
+  async blocks(stream: StreamId, wanted: BlocksWanted = {}): Promise<BlocksReport | undefined> {
+    const { from, limit, order, signal } = wanted
+    const path = `/api/millrace/v1/streams/${encodeURIComponent(stream)}/blocks${inUrl({ from, limit, order })}`
+    try {
+      return (await this.#requests.askJson('GET', path, undefined, signal)) as BlocksReport
+    } catch (error) {
+      if (error instanceof RequestRefusedError && error.status === 404) return undefined
+      throw error
+    }
+  }
+
+  /** Tags of stored events, and whether these are all. */
+  async tags(prefix: string, limit?: number, signal?: AbortSignal): Promise<TagsReport> {
+    const path = `/api/millrace/v1/tags${inUrl({ prefix, limit })}`
+    return (await this.#requests.askJson('GET', path, undefined, signal)) as TagsReport
+  }
+
+  /** Who is in the swarm, and who has what of whom. */
+  async swarm(signal?: AbortSignal): Promise<SwarmReport> {
+    return (await this.#requests.askJson('GET', '/api/millrace/v1/swarm', undefined, signal)) as SwarmReport
+  }
+
+  /** Everything that somebody has to look after, of the node itself and of its swarm. */
+  async alarms(signal?: AbortSignal): Promise<readonly NodeAlarmReport[]> {
+    const reply = await this.#requests.askJson('GET', '/api/millrace/v1/alarms', undefined, signal)
+    return (reply as { alarms: NodeAlarmReport[] }).alarms
+  }
+
+  /** All settings, and where each comes from. */
+  async config(signal?: AbortSignal): Promise<readonly SettingInfo[]> {
+    const reply = await this.#requests.askJson('GET', '/api/millrace/v1/config', undefined, signal)
+    return (reply as { settings: SettingInfo[] }).settings
+  }
+
+  /** Routes and limits as they stand in the file of the node. */
+  async routing(signal?: AbortSignal): Promise<RoutingInfo> {
+    return (await this.#requests.askJson('GET', `${CONFIG}/eventRouting`, undefined, signal)) as RoutingInfo
+  }
+
+  /** What is wrong with a draft of routes and limits, or what it would change. */
+  async checkDraft(draft: string, signal?: AbortSignal): Promise<DraftReport> {
+    const body = JSON.stringify({ draft })
+    return (await this.#requests.askJson('POST', `${CONFIG}/check`, body, signal)) as DraftReport
+  }
+
+  /** Writes routes and limits into the file of the node, and applies them. For operators. */
+  async applyRouting(change: RoutingChange, signal?: AbortSignal): Promise<AppliedRouting> {
+    const body = JSON.stringify(change)
+    return (await this.#requests.askJson('PUT', `${CONFIG}/eventRouting`, body, signal)) as AppliedRouting
+  }
+
+  /** A token for an operator who cannot use the Unix socket, such as one in a browser. For operators, over the Unix socket. */
+  async operatorToken(signal?: AbortSignal): Promise<OperatorToken> {
+    return (await this.#requests.askJson('POST', '/api/millrace/v1/token', undefined, signal)) as OperatorToken
+  }
+
   /** The swarm as the node sees it. */
   async peers(signal?: AbortSignal): Promise<PeersReport> {
     return (await this.#requests.askJson('GET', '/api/millrace/v1/peers', undefined, signal)) as PeersReport
@@ -221,9 +284,13 @@ export class Client implements AsyncDisposable {
     return reply as Record<string, unknown>
   }
 
-  /** Which stream an event with these tags would go to, by the routes that the node has in force. */
-  async route(tags: readonly string[], appId: string, signal?: AbortSignal): Promise<RouteReport> {
-    const body = JSON.stringify({ tags, appId })
+  /**
+   * Which stream an event with these tags would go to, by the routes that the node has in force.
+   *
+   * @param draft routes as they would stand below `eventRouting`, instead of those
+   */
+  async route(tags: readonly string[], appId: string, signal?: AbortSignal, draft?: string): Promise<RouteReport> {
+    const body = JSON.stringify({ tags, appId, draft })
     return (await this.#requests.askJson('POST', '/api/millrace/v1/route', body, signal)) as RouteReport
   }
 
@@ -290,6 +357,14 @@ export class Client implements AsyncDisposable {
     const resumption = has('aggregate') ? 'aggregate' : has('limit') ? 'once' : 'events'
     return { resumption, ends: has('limit') }
   }
+}
+
+/** Parameters behind a path; those that are `undefined` are left out. */
+function inUrl(parameters: Readonly<Record<string, string | number | undefined>>): string {
+  const given = Object.entries(parameters).flatMap(([name, value]) => {
+    return value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`]
+  })
+  return given.length === 0 ? '' : `?${given.join('&')}`
 }
 
 async function* followOverSocket(

@@ -15,7 +15,19 @@ export {
   type TimeTravelLine,
   type WarningLine,
 } from './answer.js'
+export type { BlockFate, BlockReport, BlocksReport, BlocksWanted, TagsReport } from './blocks.js'
 export { Client, type NodeInfo, type QueryBounds } from './client.js'
+export type {
+  AppliedRouting,
+  DraftChanges,
+  DraftNote,
+  DraftReport,
+  OperatorToken,
+  RoutingChange,
+  RoutingInfo,
+  SettingInfo,
+  SettingSource,
+} from './config.js'
 export {
   AnswerFailedError,
   NodeUnreachableError,
@@ -28,10 +40,11 @@ export { fetchTransport } from './fetch-transport.js'
 export { splitLineBytes } from './lines.js'
 export type { IdentityInfo, Readiness, ReloadInfo, TopicInfo } from './node-info.js'
 export type { AlarmReport, PeerReport, PeersReport } from './peers.js'
-export type { AppManifest } from './requests.js'
+export type { AppManifest, GivenToken } from './requests.js'
 export type { RetryPauses } from './retry.js'
 export type { RouteReport } from './routes.js'
 export type { PlatformSocket, SocketChannel } from './socket-channel.js'
-export type { Limits, StreamReport } from './streams.js'
+export type { CutsReport, LimitName, Limits, StreamReport } from './streams.js'
 export type { SubscribeOptions, Subscription, SubscriptionState } from './subscription.js'
+export type { MissingReport, NodeAlarmReport, SwarmNodeReport, SwarmReport, SwarmStreamReport } from './swarm.js'
 export type { Method, Transport, TransportOptions, TransportRequest, TransportResponse } from './transport.js'

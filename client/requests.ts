@@ -10,18 +10,26 @@ export interface AppManifest {
   readonly version: string
 }
 
+/** A token that somebody has, such as an operator's. */
+export interface GivenToken {
+  readonly token: string
+}
+
 /** Milliseconds in which a token must come. */
 const TOKEN_MS = 30_000
 
-/** Requests with the token of an app. It is fetched with the first one, and again when the node no longer takes it. */
+/**
+ * Requests with the token of an app. It is fetched with the first one, and again when the node no longer takes it; one that
+ * was given is used as it is.
+ */
 export class Requests {
   readonly #transport: Transport
-  readonly #manifest: AppManifest
+  readonly #asker: AppManifest | GivenToken
   #token: Promise<string> | undefined
 
-  constructor(transport: Transport, manifest: AppManifest) {
+  constructor(transport: Transport, asker: AppManifest | GivenToken) {
     this.#transport = transport
-    this.#manifest = manifest
+    this.#asker = asker
   }
 
   async askJson(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<unknown> {
@@ -33,14 +41,15 @@ export class Requests {
   async ask(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
     const isFirst = this.#token === undefined
     const response = await this.#send(method, path, body, signal)
-    if (response.status !== 401 || isFirst) return accept(response)
+    if (response.status !== 401 || isFirst || 'token' in this.#asker) return accept(response)
     await readText(response)
     this.#token = undefined
     return accept(await this.#send(method, path, body, signal))
   }
 
   token(signal?: AbortSignal): Promise<string> {
-    const token = (this.#token ??= this.#authenticate())
+    const asker = this.#asker
+    const token = (this.#token ??= 'token' in asker ? Promise.resolve(asker.token) : this.#authenticate(asker))
     token.catch(() => {
       if (this.#token === token) this.#token = undefined
     })
@@ -55,13 +64,13 @@ export class Requests {
   }
 
   /** Many may wait for the token, so the signal of none of them ends it. */
-  async #authenticate(): Promise<string> {
+  async #authenticate(manifest: AppManifest): Promise<string> {
     try {
       const response = await this.#transport.request({
         method: 'POST',
         path: '/api/v2/auth',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(this.#manifest),
+        body: JSON.stringify(manifest),
         signal: AbortSignal.timeout(TOKEN_MS),
       })
       const { token } = JSON.parse(await readText(await accept(response))) as { token: string }

@@ -29,6 +29,17 @@ export interface StreamReport {
     readonly blocks: number
     readonly events: number
     readonly storedBytes: number
-    readonly heldBackBy: 'no-limit' | 'unsealed' | 'within-limits' | 'clock-jump'
+    readonly heldBackBy: 'no-limit' | 'unsealed' | 'within-limits' | 'clock-jump' | 'owner' | 'damage' | 'read-only'
   }
+  /** When blocks go next, at the latest, µs since 1970; `null` while the node takes no writes. */
+  readonly nextPruneAt: number | null
+  /** The limit that cuts nearest to now. */
+  readonly decidedBy: LimitName | null
+  readonly cuts: CutsReport
 }
+
+/** The limits by which blocks go. */
+export type LimitName = 'maxEvents' | 'maxSize' | 'maxAge'
+
+/** Where each limit cuts: what lies before is beyond it. Times are µs since 1970; `null`: everything is within. */
+export type CutsReport = Readonly<Record<LimitName, { readonly offset: number; readonly time: number } | null>>

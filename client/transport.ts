@@ -1,7 +1,7 @@
 import type { SocketChannel } from './socket-channel.js'
 
 /** What is done with a resource. */
-export type Method = 'GET' | 'POST' | 'DELETE'
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
 /** A request to the node, whatever carries it. */
 export interface TransportRequest {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { explainQuery, prepareQuery } from '../aql/index.js'
+import type { Configuration } from '../config/index.js'
 import { systemClock, type Clock } from '../core/index.js'
 import { DataDirectory, openStore, type Store } from '../storage/index.js'
 import {
@@ -7,11 +8,15 @@ import {
   openTokenKeys,
   SignedTokens,
   type Api,
+  type ApiOptions,
   type ExplainRequest,
   type Health,
   type NodeStatus,
+  type NodeViews,
 } from './api/index.js'
-import type { DaemonSettings, RouteSettings } from './daemon-settings.js'
+import { alarmsOfNode, LowDiskWatch } from './alarms.js'
+import { configDeskOf } from './config-desk.js'
+import type { DaemonSettings } from './daemon-settings.js'
 import { EventLoopDelay } from './event-loop-delay.js'
 import { NodeEvents } from './events/node-events.js'
 import { Router } from './events/router.js'
@@ -21,8 +26,10 @@ import type { ReloadReport } from './node-reports.js'
 import { storeOptions } from './node-store.js'
 import { operationsOf } from './operations.js'
 import { afterReload, changesBetween, type SettingChanges } from './setting-changes.js'
+import { LastKnown } from './swarm/last-known.js'
 import { renderSwarmMetrics } from './swarm/metrics.js'
 import { NodeSwarm } from './swarm/node-swarm.js'
+import { pictureOf } from './swarm/picture.js'
 
 /** What a daemon is started with. */
 export interface DaemonOptions {
@@ -33,6 +40,8 @@ export interface DaemonOptions {
   readonly clock?: Clock
   /** Reads the settings again and applies them, when an operator asks for it by the API. */
   readonly reload?: () => Promise<ReloadReport>
+  /** Where the settings come from, for operators who want to see or change them. Needs `reload`. */
+  readonly configuration?: Configuration
 }
 
 /** Where a started daemon is to be found. */
@@ -191,10 +200,13 @@ async function openNodeStore(
 
 /** Streams get their numbers in the order of the routes that name them first. */
 async function makeRouter(store: Store, settings: DaemonSettings): Promise<Router> {
-  const { routes } = settings
-  const numbers = await store.registerStreams([...new Set(routes.map(({ into }) => into))])
+  const numbers = await store.registerStreams([...new Set(settings.routes.map(({ into }) => into))])
+  return routerOf(settings, numbers)
+}
+
+function routerOf({ routes }: DaemonSettings, numbers: ReadonlyMap<string, number>): Router {
   return new Router(
-    routes.map(({ from, selection, into }: RouteSettings) => ({
+    routes.map(({ from, selection, into }) => ({
       from: selection,
       text: from,
       into,
@@ -237,6 +249,8 @@ async function openApi(parts: ApiParts): Promise<Api> {
     status: () => ({ uptimeMs: clock.monotonicMs() - startedMs, ...peerStates(swarm) }),
     swarm: () => swarm?.report(),
     ...(options.reload === undefined ? {} : { reload: options.reload }),
+    ...deskOf(parts),
+    views: viewsOf(parts),
     health: () => healthOf(store),
     log: (level, after, limit) => logger.entries(level, after, limit),
     metrics: () => metricsOf(parts, started.api),
@@ -249,6 +263,45 @@ async function openApi(parts: ApiParts): Promise<Api> {
   })
   started.api = api
   return api
+}
+
+function viewsOf({ options, store, swarm, clock }: ApiParts): NodeViews {
+  const disk = new LowDiskWatch()
+  const alone = new LastKnown()
+  return {
+    blocks: (stream, request) => store.blocks(stream, request),
+    tags: (prefix, limit) => store.tags(prefix, limit),
+    alarms: () =>
+      alarmsOfNode({
+        problems: store.problems(),
+        swarm: swarm?.alarms(),
+        disk: disk.look(store.metrics(), clock.nowMicros()),
+      }),
+    swarm: () =>
+      pictureOf({
+        store,
+        topic: options.settings.swarm.topic,
+        report: swarm?.report(),
+        lastKnown: swarm?.lastKnown ?? alone,
+        nowMicros: clock.nowMicros(),
+      }),
+  }
+}
+
+/** Nothing where the node was started without a configuration that could be read again. */
+function deskOf({ options, store, events, inForce }: ApiParts): Pick<ApiOptions, 'configuration'> {
+  const { configuration, reload } = options
+  if (configuration === undefined || reload === undefined) return {}
+  const desk = configDeskOf({
+    configuration,
+    store,
+    inForce: () => inForce.settings,
+    router: () => events.router,
+    draftRouter: (settings) => routerOf(settings, new Map()),
+    reload,
+    waiting: () => changesBetween(inForce.settings, configuration.loaded.settings).waiting,
+  })
+  return { configuration: desk }
 }
 
 function metricsOf({ options, store, events, swarm, eventLoop }: ApiParts, api: Api | undefined): string {

@@ -9,7 +9,9 @@ import type {
   ReadRequest,
   StreamId,
 } from '../core/index.js'
-import type { Retention } from './retention.js'
+import type { BlockFate, Cuts } from './block-fate.js'
+import type { ProblemKind } from './problem-kind.js'
+import type { LimitName, Retention } from './retention.js'
 
 /** One publish: all its events become durable and visible together, or none does. */
 export interface AppendRequest {
@@ -50,6 +52,79 @@ export interface StreamStatus {
   readonly retention: Retention
   /** What a prune at this moment would drop, and what holds the oldest remaining block back. */
   readonly nextPrune: PrunePreview
+  /** When blocks are pruned next at the latest, µs since 1970; `undefined` while the store takes no writes. */
+  readonly nextPruneMicros: number | undefined
+  /** The limit that cuts nearest to now; `undefined` without limits. */
+  readonly decidingLimit: LimitName | undefined
+  /** Where each limit cuts at this moment. */
+  readonly cuts: Cuts
+}
+
+/** Which blocks of a stream are wanted. */
+export interface BlocksRequest {
+  /** `asc`: from the block that holds this offset on; `desc`: from the one before this offset back. */
+  readonly from: number | undefined
+  readonly limit: number
+  readonly order: 'asc' | 'desc'
+}
+
+/** A block of a stream, or a hole where blocks should be. */
+export interface BlockStatus {
+  /** Counted from 0 from the first that was sealed here; `undefined` where holes keep it from being counted. */
+  readonly number: number | undefined
+  readonly firstOffset: number
+  readonly events: number
+  /** `undefined`, as the next two and the fate, where its entry in the index is gone. */
+  readonly storedBytes: number | undefined
+  /** µs since 1970; timestamps may fall as offsets rise. */
+  readonly oldestTimestamp: number | undefined
+  readonly newestTimestamp: number | undefined
+  readonly sealed: boolean
+  /** As far as it is known: a block is read only when a query or a check asks for it. */
+  readonly state: 'ok' | 'damaged' | 'missing'
+  readonly fate: BlockFate | undefined
+}
+
+/** The block that events go into at the moment. */
+export interface OpenBlock {
+  readonly firstOffset: number
+  readonly events: number
+  readonly payloadBytes: number
+  readonly maxEvents: number
+  readonly maxBytes: number
+  /** When it is ended although it is not full, µs since 1970; `undefined` for never. */
+  readonly endsMicros: number | undefined
+}
+
+/** Some blocks of a stream, oldest or newest first as asked, with what becomes of them at the next prune. */
+export interface BlockPage {
+  readonly stream: StreamId
+  readonly firstOffset: number
+  readonly nextOffset: number
+  readonly nextPruneMicros: number | undefined
+  readonly decidingLimit: LimitName | undefined
+  readonly cuts: Cuts
+  readonly blocks: readonly BlockStatus[]
+  /** Whether there are more behind the last. */
+  readonly hasMore: boolean
+  readonly open: OpenBlock | undefined
+}
+
+/** Tags that occur, as far as the index names them. */
+export interface TagList {
+  /** In order of code points. */
+  readonly tags: readonly string[]
+  /** Whether there is no other one: not when there are more than asked for, or blocks with too many to be named. */
+  readonly complete: boolean
+}
+
+/** What a prune would drop of an own stream if it had other limits. */
+export interface RetentionChange {
+  readonly name: string
+  /** Beyond what goes anyway. */
+  readonly blocks: number
+  readonly events: number
+  readonly storedBytes: number
 }
 
 /** What a prune at this moment would drop, and what keeps the oldest remaining block. */
@@ -57,7 +132,7 @@ export interface PrunePreview {
   readonly blocks: number
   readonly events: number
   readonly storedBytes: number
-  readonly heldBackBy: 'no-limit' | 'unsealed' | 'within-limits' | 'clock-jump'
+  readonly heldBackBy: 'no-limit' | 'unsealed' | 'within-limits' | 'clock-jump' | 'owner' | 'damage' | 'read-only'
 }
 
 /** What a read would touch, found out from the index alone. */
@@ -91,9 +166,22 @@ export interface EventStore extends EventReader, AsyncDisposable {
   /** Replaces all limits; streams not named keep everything. Does not restart the prune timer. */
   setRetention(limits: ReadonlyMap<string, Retention>): void
   streams(): Promise<readonly StreamStatus[]>
+  /** `undefined` for a stream that there is nothing of. */
+  blocks(stream: StreamId, request: BlocksRequest): Promise<BlockPage | undefined>
+  /** Tags that begin with `prefix`, from a bounded look at the index. */
+  tags(prefix: string, limit: number): Promise<TagList>
+  /** Own streams of which more would go at once under other limits; streams not named would keep everything. */
+  previewRetention(limits: ReadonlyMap<string, Retention>): Promise<readonly RetentionChange[]>
   metrics(): StoreMetrics
   /** Why the store takes no events at the moment, if so. Reads go on. */
   readonly health: StoreHealth
+  /** All that is wrong, one by one. */
+  problems(): readonly StoreProblem[]
+  /**
+   * Time of the event at an offset, µs since 1970: in a sealed block, of which nothing is read, that of its oldest event.
+   * `undefined` where there is none.
+   */
+  timestampAt(stream: StreamId, offset: number): Promise<number | undefined>
   close(): Promise<void>
 }
 
@@ -102,6 +190,17 @@ export interface StoreHealth {
   readonly writable: boolean
   /** Sentences for the operator; empty when all is well. */
   readonly problems: readonly string[]
+}
+
+/** Something that is wrong with the store. */
+export interface StoreProblem {
+  readonly kind: ProblemKind
+  /** The stream that it is about; `undefined` for the store as a whole. */
+  readonly stream: StreamId | undefined
+  /** Sentences for the operator. */
+  readonly text: string
+  /** When it was first noticed, µs since 1970. */
+  readonly sinceMicros: number
 }
 
 /** Counters since start; histograms as plain sample arrays are the reader's business. */

@@ -1,16 +1,17 @@
-import type { MillraceError } from '../core/index.js'
-import type { StoreHealth } from './event-store.js'
+import type { Clock, MillraceError } from '../core/index.js'
+import type { StoreHealth, StoreProblem } from './event-store.js'
+import { PROBLEM_KINDS, type ProblemKind } from './problem-kind.js'
 
-/** Everything that can be wrong. Of some there may be several, which are told apart by what they concern. */
-const PROBLEM_KINDS = ['disk', 'write', 'clock', 'damage', 'names', 'corrupt', 'fork', 'own-ahead'] as const
+/** What a problem concerns that is about a table of the database, and not about a stream. */
+export const TABLE = 'table'
 
-type ProblemKind = (typeof PROBLEM_KINDS)[number]
-
-/** Kind, and what it concerns. */
+/** Kind, and what it concerns: a stream, or {@link TABLE}. */
 export type ProblemName = ProblemKind | `${ProblemKind} ${string}`
 
 interface Problem {
   readonly text: string
+  /** When it was first noticed, µs since 1970. */
+  readonly sinceMicros: number
   /** What a publisher gets while it lasts; none when publishing goes on. */
   readonly refusal: ((text: string) => MillraceError) | undefined
   /** Whether all else goes on: what other nodes have written is still taken. */
@@ -20,15 +21,25 @@ interface Problem {
 /** What is wrong with the store at the moment, for operators and publishers. */
 export class Health {
   readonly #problems = new Map<ProblemName, Problem>()
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** @param name one problem of a name at a time; a later text replaces the one before */
   raise(name: ProblemName, text: string, refusal?: (text: string) => MillraceError): void {
-    this.#problems.set(name, { text, refusal, publishingOnly: false })
+    this.#set(name, { text, refusal, publishingOnly: false })
   }
 
   /** As {@link raise}, for what must keep this node from writing events of its own, but nothing else. */
   refusePublishing(name: ProblemName, text: string, refusal: (text: string) => MillraceError): void {
-    this.#problems.set(name, { text, refusal, publishingOnly: true })
+    this.#set(name, { text, refusal, publishingOnly: true })
+  }
+
+  #set(name: ProblemName, problem: Omit<Problem, 'sinceMicros'>): void {
+    const sinceMicros = this.#problems.get(name)?.sinceMicros ?? this.#clock.nowMicros()
+    this.#problems.set(name, { ...problem, sinceMicros })
   }
 
   clear(name: ProblemName): boolean {
@@ -61,6 +72,13 @@ export class Health {
       counts.set(kind, (counts.get(kind) ?? 0) + 1)
     }
     return counts
+  }
+
+  list(): readonly StoreProblem[] {
+    return [...this.#problems].map(([name, { text, sinceMicros }]) => {
+      const [kind, concerns] = name.split(' ')
+      return { kind: kind as ProblemKind, stream: concerns === TABLE ? undefined : concerns, text, sinceMicros }
+    })
   }
 
   snapshot(): StoreHealth {

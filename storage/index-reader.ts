@@ -37,6 +37,12 @@ export interface IndexPage {
   readonly skipped: number
 }
 
+/** A sealed block as the index knows it; `undefined` where its entry is damaged. */
+export interface IndexEntry {
+  readonly firstOffset: number
+  readonly block: BlockSummary | undefined
+}
+
 /** Finds sealed blocks by the index in `meta`, a page at a time, skipping whole groups where it can. */
 export class IndexReader {
   readonly #meta: Database
@@ -71,6 +77,14 @@ export class IndexReader {
     const { firstOffset: from, sealedEnd: to } = state.record
     for await (const page of this.pages({ state, from, to, order: 'asc', selection: { kind: 'all' } })) {
       yield* page.blocks
+    }
+  }
+
+  /** Entries of blocks that reach into [from, to), in order; a damaged one has no block, a lost one is left out. */
+  async *entries(state: StreamState, { from, to }: OffsetRange, order: 'asc' | 'desc'): AsyncGenerator<IndexEntry> {
+    const first = (await this.#floor(state, 'block', from)) ?? from
+    for await (const page of this.#entries(state, 'block', { from: first, to }, order, PAGE_ENTRIES)) {
+      for (const [key, value] of page) yield openEntry(state, key, value)
     }
   }
 
@@ -166,6 +180,16 @@ export class IndexReader {
   ): AsyncGenerator<readonly (readonly [Buffer, Buffer])[]> {
     const range = { gte: state.keys.at(kind, from), lt: state.keys.at(kind, to) }
     return this.#meta.pages({ ...range, limit, reverse: order === 'desc' })
+  }
+}
+
+function openEntry({ stream }: StreamState, key: Buffer, value: Buffer): IndexEntry {
+  const firstOffset = offsetOfKey(key)
+  try {
+    return { firstOffset, block: decodeSummary(stream, firstOffset, value) }
+  } catch (error) {
+    if (error instanceof CorruptRecordError) return { firstOffset, block: undefined }
+    throw error
   }
 }
 

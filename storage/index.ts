@@ -3,6 +3,7 @@ export type { BackupManifest } from './backup-manifest.js'
 export { streamBackup } from './backup-stream.js'
 export { saveBackup, type SavedBackup } from './backup-target.js'
 export { BlobStore, BlobTooLargeError, type BlobContent, type BlobEntry } from './blobs.js'
+export { HOLDERS, type BlockFate, type Cuts, type Holder } from './block-fate.js'
 export type { BlockSeal } from './block-seal.js'
 export { placeOfBlock, type BlockPlace } from './block-transfer.js'
 export type { CheckLine } from './check-report.js'
@@ -12,15 +13,21 @@ export { DataDirectory, encodeTopic, type TopicDirectory, type TopicUsage } from
 export type {
   AppendEvent,
   AppendRequest,
+  BlockPage,
+  BlocksRequest,
+  BlockStatus,
   CommitListener,
   EventStore,
   HistogramSnapshot,
   PrunePreview,
   ReadPlan,
+  RetentionChange,
   StoreHealth,
   StoreMetrics,
+  StoreProblem,
   StreamStatus,
   StreamTotals,
+  TagList,
 } from './event-store.js'
 export { Histogram } from './histogram.js'
 export type { ForkProof, SignedStatement } from './fork-proof.js'
@@ -33,7 +40,7 @@ export type { ReplicaPiece } from './replica-source.js'
 export { ReplicaStore, type ReplicaListener, type ReplicaStatus } from './replica-store.js'
 export { decodeHead, encodeHead, faultOfHead, type SignedHead } from './signed-head.js'
 export type { BlockLimits } from './block-boundaries.js'
-export { countPrunable, KEEP_EVERYTHING, type Retention, type Totals } from './retention.js'
+export { countPrunable, KEEP_EVERYTHING, LIMITS, type LimitName, type Retention, type Totals } from './retention.js'
 export {
   DataDirectoryError,
   EventTooLargeError,
@@ -49,6 +56,7 @@ export {
   TopicInUseError,
   TopicUnknownError,
 } from './store-errors.js'
+export type { ProblemKind } from './problem-kind.js'
 export { checkBackup, restoreBackup, type Restored, type RestoreOptions } from './restore.js'
 export { takeSnapshot, type Snapshot } from './snapshot.js'
 export { readEpoch } from './store-opening.js'

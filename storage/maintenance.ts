@@ -37,6 +37,11 @@ export class Maintenance {
     this.#timer.unref()
   }
 
+  /** When it is done next by the timer, if it is not woken before; milliseconds from now, `Infinity` for never. */
+  get dueInMs(): number {
+    return Math.max(0, this.#dueMs - performance.now())
+  }
+
   /** Resolves when the work that was asked for so far is done. */
   async settled(): Promise<void> {
     while (this.#running !== undefined) await this.#running

@@ -1,3 +1,4 @@
+import { isPrunedByOwner } from './block-fate.js'
 import type { BlockReader } from './block-reader.js'
 import type { BlockSummary } from './block-summary.js'
 import type { Database, WriteStep } from './database.js'
@@ -6,7 +7,7 @@ import type { Reclaimer } from './reclaimer.js'
 import { isEphemeral, PruneCursor, type Retention } from './retention.js'
 import { encodeStreamRecord, type StreamRecord } from './stream-record.js'
 import type { StreamState } from './stream-state.js'
-import { totalsOf } from './stream-status.js'
+import { totalsOf } from './stream-survey.js'
 import type { TailBlock } from './tail-block.js'
 
 /** Blocks that go in one batch: its size and the time of one step stay small. */
@@ -98,12 +99,11 @@ export class Pruner {
   async #prunable(state: StreamState, retain: Retention, nowMicros: number): Promise<BlockSummary[]> {
     const cursor = new PruneCursor(totalsOf(state), retain, nowMicros)
     const prunable: BlockSummary[] = []
-    const mayDrop = (block: BlockSummary) =>
-      cursor.mayDrop(block) || block.firstOffset + block.count <= state.prunedByOwner
+    const mayDrop = (block: BlockSummary) => cursor.mayDrop(block) || isPrunedByOwner(block, state)
     const known = state.oldestBlock
     // Most passes find nothing: then the oldest block alone has to be looked at, and it is remembered.
     if (known?.firstOffset === state.record.firstOffset && !cursor.wouldDrop(known)) {
-      if (known.firstOffset + known.count > state.prunedByOwner) return prunable
+      if (!isPrunedByOwner(known, state)) return prunable
     }
     for await (const block of this.#options.index.oldest(state)) {
       if (prunable.length === 0) state.oldestBlock = block

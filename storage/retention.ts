@@ -28,6 +28,12 @@ export interface Totals {
 /** What retention looks at in a sealed block. */
 export type PrunableBlock = Pick<EventsSummary, 'count' | 'storedBytes' | 'maxTimestamp'>
 
+/** The limits by which blocks go. */
+export const LIMITS = ['maxEvents', 'maxSize', 'maxAge'] as const
+
+/** One of them. */
+export type LimitName = (typeof LIMITS)[number]
+
 /** Goes through sealed blocks from the oldest on and says of each whether it may be deleted. */
 export class PruneCursor {
   readonly #retain: Retention
@@ -50,11 +56,23 @@ export class PruneCursor {
     return may
   }
 
+  /** Goes on where so many events are left, all of them within `maxStoredBytes`. */
+  skipTo(events: number): void {
+    this.#events = events
+    this.#storedBytes = 0
+  }
+
   /** As {@link PruneCursor.mayDrop}, without going on to the next block. */
-  wouldDrop({ count, storedBytes, maxTimestamp }: PrunableBlock): boolean {
+  wouldDrop(block: PrunableBlock): boolean {
+    return this.limitBehind(block) !== undefined
+  }
+
+  /** A limit that the next oldest block lies beyond with all its events, if there is one. */
+  limitBehind({ count, storedBytes, maxTimestamp }: PrunableBlock): LimitName | undefined {
     const { maxAgeMicros, maxEvents, maxStoredBytes } = this.#retain
-    const tooOld = maxTimestamp < this.#nowMicros - maxAgeMicros
-    return tooOld || this.#events - count >= maxEvents || this.#storedBytes - storedBytes >= maxStoredBytes
+    if (maxTimestamp < this.#nowMicros - maxAgeMicros) return 'maxAge'
+    if (this.#events - count >= maxEvents) return 'maxEvents'
+    return this.#storedBytes - storedBytes >= maxStoredBytes ? 'maxSize' : undefined
   }
 }
 

@@ -11,6 +11,7 @@ import {
   type StreamId,
 } from '../core/index.js'
 import { BlobStore } from './blobs.js'
+import { listBlocks } from './block-list.js'
 import { BlockReader } from './block-reader.js'
 import type { CheckLine } from './check-report.js'
 import { CommitQueue } from './commit-queue.js'
@@ -24,17 +25,22 @@ import type { TopicDirectory } from './data-directory.js'
 import { DiskGuard } from './disk-guard.js'
 import type {
   AppendRequest,
+  BlockPage,
+  BlocksRequest,
   CommitListener,
   EventStore,
   ReadPlan,
+  RetentionChange,
   StoreHealth,
   StoreMetrics,
+  StoreProblem,
   StreamStatus,
+  TagList,
 } from './event-store.js'
 import { DATABASES, linkTables, snapshotTopic } from './level-snapshot.js'
 import { loadEpoch } from './own-history.js'
 import { HeadFile } from './head-file.js'
-import { Health } from './health.js'
+import { Health, TABLE } from './health.js'
 import { IndexReader } from './index-reader.js'
 import { singleKey } from './keys.js'
 import { Pruner } from './pruner.js'
@@ -63,7 +69,10 @@ import { checkDatabases } from './store-check.js'
 import { contentOf } from './stream-content.js'
 import { StreamReader } from './stream-reader.js'
 import { describeStream } from './stream-status.js'
+import type { SurveyRequest } from './stream-survey.js'
 import { StreamTable } from './stream-table.js'
+import { listTags } from './tag-list.js'
+import { previewRetention } from './retention-preview.js'
 import type { StreamState } from './stream-state.js'
 import { Upkeep } from './upkeep.js'
 import { TailCompactor } from './tail-compactor.js'
@@ -78,6 +87,11 @@ const PUBLISHING_MS = 1000
 
 /** While events are published, a check rests for so many times as long as it works. */
 const WAY_GIVEN = 3
+
+/** Places of damage that are remembered of a stream. */
+const MOST_DAMAGES = 1000
+
+const NOTHING_FOUND: ReadonlyMap<number, 'damaged' | 'missing'> = new Map()
 
 /** What the commit queue takes: own events, and those of others. */
 type StoreJob = AppendRequest | ReplicaJob
@@ -126,6 +140,8 @@ export class Store implements EventStore {
   readonly #blockReader: BlockReader
   readonly #reader: StreamReader
   readonly #listeners = new Set<CommitListener>()
+  /** Where reads have found stored values damaged or gone since the store was opened. */
+  readonly #damages = new Map<StreamId, Map<number, 'damaged' | 'missing'>>()
   #retention: ReadonlyMap<string, Retention> = new Map()
   /** When the newest commit ended, by the monotonic clock. */
   #committedAt = -Infinity
@@ -245,7 +261,7 @@ export class Store implements EventStore {
       const streams = new StreamTable(nodeId, await loadEpoch(databases.meta))
       const names = await StreamNames.load(databases.meta)
       const recovered = await recover({ ...databases, streams, head, limits: block, logger })
-      const health = new Health()
+      const health = new Health(options.clock)
       const counters = new Counters()
       counters.corruptRecords = recovered.corruptRecords
       if (recovered.problems.length > 0) {
@@ -423,12 +439,19 @@ export class Store implements EventStore {
   #corruptionFound(error: CorruptRecordError | StoreCorruptError): void {
     const { counters, options, health } = this.#parts
     const place = error instanceof CorruptRecordError ? error.place : undefined
+    if (error instanceof CorruptRecordError) this.#noteDamage(error)
     counters.corruptRecords++
     options.logger.error({ ...place, err: error }, 'stored data are damaged')
     const text = /backup/.test(error.message)
       ? error.message
       : `${error.message}; restore the data directory from a backup`
-    health.raise(`corrupt ${place?.stream ?? 'table'}`, text)
+    health.raise(`corrupt ${place?.stream ?? TABLE}`, text)
+  }
+
+  #noteDamage({ place: { stream, offset }, missing }: CorruptRecordError): void {
+    const found = this.#damages.get(stream) ?? new Map<number, 'damaged' | 'missing'>()
+    this.#damages.set(stream, found)
+    if (found.size < MOST_DAMAGES) found.set(offset, missing ? 'missing' : 'damaged')
   }
 
   plan(request: ReadRequest): Promise<ReadPlan> {
@@ -515,17 +538,63 @@ export class Store implements EventStore {
   }
 
   async streams(): Promise<readonly StreamStatus[]> {
-    const { streams, names, index, options } = this.#parts
+    const { streams, names } = this.#parts
     const statuses: StreamStatus[] = []
-    const clockJumped = this.#guard.check() !== 0
     for (const state of streams.born()) {
       const own = streams.isOwn(state)
       const name = own ? names.nameOfStream(state.number) : this.replicas.status(state.stream)?.name
-      const retention = this.#retentionOf(state)
-      const nowMicros = options.clock.nowMicros()
-      statuses.push(await describeStream({ state, own, name, retention, index, nowMicros, clockJumped }))
+      statuses.push(await describeStream({ ...this.#surveyRequest(state), own, name }))
     }
     return statuses.sort((a, b) => Number(b.own) - Number(a.own) || a.number - b.number)
+  }
+
+  async blocks(stream: StreamId, request: BlocksRequest): Promise<BlockPage | undefined> {
+    const state = this.#parts.streams.get(stream)
+    if (state === undefined || state.isUnborn) return undefined
+    const { block: limits } = this.#parts.options
+    const found = this.#damages.get(stream) ?? NOTHING_FOUND
+    return listBlocks({ ...this.#surveyRequest(state), ...request, limits, found })
+  }
+
+  problems(): readonly StoreProblem[] {
+    return this.#parts.health.list()
+  }
+
+  async timestampAt(stream: StreamId, offset: number): Promise<number | undefined> {
+    const { streams, index } = this.#parts
+    const state = streams.get(stream)
+    if (state === undefined || offset < state.record.firstOffset) return undefined
+    if (offset >= state.record.sealedEnd) return state.timestampInTail(offset)
+    for await (const { block } of index.entries(state, { from: offset, to: offset + 1 }, 'asc'))
+      return block?.minTimestamp
+    return undefined
+  }
+
+  tags(prefix: string, limit: number): Promise<TagList> {
+    return listTags(this.#parts, prefix, limit)
+  }
+
+  previewRetention(limits: ReadonlyMap<string, Retention>): Promise<readonly RetentionChange[]> {
+    const { streams, names } = this.#parts
+    const own = [...streams.born()].flatMap((state) => {
+      const name = streams.isOwn(state) ? names.nameOfStream(state.number) : undefined
+      return name === undefined ? [] : [{ name, request: this.#surveyRequest(state) }]
+    })
+    return previewRetention(own, limits)
+  }
+
+  #surveyRequest(state: StreamState): SurveyRequest {
+    const { index, options, health } = this.#parts
+    const nowMicros = options.clock.nowMicros()
+    const isWritable = health.refusal() === undefined
+    return {
+      state,
+      index,
+      retention: this.#retentionOf(state),
+      nowMicros,
+      pruneMicros: isWritable ? nowMicros + Math.round(this.#upkeep.pruneInMs * 1000) : undefined,
+      clockJumped: this.#guard.check() !== 0,
+    }
   }
 
   metrics(): StoreMetrics {

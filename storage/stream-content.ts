@@ -1,7 +1,7 @@
 import type { StoreMetrics, StreamTotals } from './event-store.js'
 import type { StreamNames } from './stream-names.js'
 import type { StreamState } from './stream-state.js'
-import { totalsOf } from './stream-status.js'
+import { totalsOf } from './stream-survey.js'
 import type { StreamTable } from './stream-table.js'
 
 /** What is held, in figures that are in memory anyway. */

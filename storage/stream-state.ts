@@ -123,6 +123,13 @@ export class StreamState {
     return this.open.events === 0 ? this.closed : [...this.closed, this.open]
   }
 
+  /** Time of an unsealed event, µs since 1970. */
+  timestampInTail(offset: number): number | undefined {
+    const block = this.tail().find(({ endOffset }) => offset < endOffset)
+    const part = block?.parts.find(({ lines }) => offset < lines.firstOffset + lines.timestamps.length)
+    return part?.lines.timestamps[offset - part.lines.firstOffset]
+  }
+
   /** Takes over a durable commit part. Returns whether that completed a block. */
   add(part: TailPart, beginsBlock: boolean, limits: BlockLimits): boolean {
     const closedBefore = this.restore(part, beginsBlock)

@@ -1,23 +1,18 @@
+import type { Holder } from './block-fate.js'
 import type { PrunePreview, StreamStatus } from './event-store.js'
-import type { IndexReader } from './index-reader.js'
-import { isEphemeral, PruneCursor, type Retention } from './retention.js'
-import type { StreamState } from './stream-state.js'
+import { outlookOf, surveyStream, type Survey, type SurveyRequest } from './stream-survey.js'
 
-export interface StatusRequest {
-  readonly state: StreamState
+export interface StatusRequest extends SurveyRequest {
   readonly own: boolean
   readonly name: string | undefined
-  readonly retention: Retention
-  readonly index: IndexReader
-  readonly nowMicros: number
-  /** Whether pruning by age waits because the wall clock jumped. */
-  readonly clockJumped: boolean
 }
 
 /** A stream as operators see it. */
 export async function describeStream(request: StatusRequest): Promise<StreamStatus> {
-  const { state, own, name, retention } = request
+  const { state, own, name, retention, pruneMicros } = request
   const { record } = state
+  const survey = await surveyStream(request)
+  const { limit, cuts } = survey.deciding
   return {
     stream: state.stream,
     name,
@@ -29,40 +24,39 @@ export async function describeStream(request: StatusRequest): Promise<StreamStat
     blocks: record.blocks,
     tailEvents: state.tailEvents,
     storedBytes: record.storedBytes + state.tailStoredBytes,
-    oldestTimestamp: await oldestTimestamp(request),
+    oldestTimestamp: survey.front[0]?.block.minTimestamp,
     newestTimestamp: state.tailEnd > record.firstOffset ? state.newestTimestamp : undefined,
     retention,
-    nextPrune: await previewPrune(request),
+    nextPrune: previewPrune(survey),
+    nextPruneMicros: pruneMicros,
+    decidingLimit: limit,
+    cuts,
   }
 }
 
-async function oldestTimestamp({ state, index }: StatusRequest): Promise<number | undefined> {
-  for await (const block of index.oldest(state)) return block.minTimestamp
-  return state.tail()[0]?.firstTimestamp
-}
-
-async function previewPrune(request: StatusRequest): Promise<PrunePreview> {
-  const { state, retention, index, nowMicros, clockJumped } = request
-  const dropped = { blocks: 0, events: 0, storedBytes: 0 }
-  if (!isEphemeral(retention)) return { ...dropped, heldBackBy: 'no-limit' }
-  const effective = clockJumped ? { ...retention, maxAgeMicros: Infinity } : retention
-  const cursor = new PruneCursor(totalsOf(state), effective, nowMicros)
-  for await (const block of index.oldest(state)) {
-    if (!cursor.mayDrop(block)) {
-      const byAge = clockJumped && block.maxTimestamp < nowMicros - retention.maxAgeMicros
-      return { ...dropped, heldBackBy: byAge ? 'clock-jump' : 'within-limits' }
-    }
-    dropped.blocks++
-    dropped.events += block.count
-    dropped.storedBytes += block.storedBytes
-  }
-  return { ...dropped, heldBackBy: 'unsealed' }
-}
-
-/** What retention starts from. */
-export function totalsOf(state: StreamState): { readonly events: number; readonly storedBytes: number } {
+function previewPrune(survey: Survey): PrunePreview {
+  const { dropped, held } = outlookOf(survey, survey.request.nowMicros)
   return {
-    events: state.tailEnd - state.record.firstOffset,
-    storedBytes: state.record.storedBytes + state.tailStoredBytes,
+    blocks: dropped.length,
+    events: dropped.reduce((sum, { count }) => sum + count, 0),
+    storedBytes: dropped.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
+    heldBackBy: heldBackBy(held),
   }
+}
+
+const HELD_BACK_BY: Readonly<Record<Holder, PrunePreview['heldBackBy']>> = {
+  inside: 'within-limits',
+  behind: 'within-limits',
+  notFull: 'unsealed',
+  owner: 'owner',
+  noLimit: 'no-limit',
+  clockJump: 'clock-jump',
+  damage: 'damage',
+  readOnly: 'read-only',
+}
+
+function heldBackBy(held: ReturnType<typeof outlookOf>['held']): PrunePreview['heldBackBy'] {
+  if (held?.fate.kind !== 'held') return 'unsealed'
+  const { fate, standing } = held
+  return standing.stage === 'open' && fate.by === 'inside' ? 'unsealed' : HELD_BACK_BY[fate.by]
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/index.js'
+import { effectiveRetention } from './block-fate.js'
 import type { ClockGuard } from './clock-guard.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import type { Counters } from './counters.js'
@@ -109,6 +110,11 @@ export class Upkeep {
     return this.#unsealedBytes
   }
 
+  /** In how many milliseconds all streams are looked at for what to prune, at the latest. */
+  get pruneInMs(): number {
+    return Math.min(this.#maintenance.dueInMs, this.#options.pruneIntervalMs)
+  }
+
   /** How long ago all streams were looked at for what to prune. */
   get pruneAgeMs(): number {
     return performance.now() - this.#prunedMs
@@ -190,8 +196,7 @@ export class Upkeep {
     let blocks = 0
     for (const state of streams.born()) {
       if (health.refusal() !== undefined) return
-      const wanted = this.#options.retentionOf(state)
-      const retention = jumped ? { ...wanted, maxAgeMicros: Infinity } : wanted
+      const retention = effectiveRetention({ retain: this.#options.retentionOf(state), clockJumped: jumped })
       // Nearly all streams have nothing to drop, and there may be thousands: each wait would cost a turn.
       if (pruner.mayDrop(state, retention)) blocks += await this.#prune(state, retention, clock.nowMicros())
     }

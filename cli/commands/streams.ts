@@ -14,7 +14,7 @@ export const streams: Command = {
   details: [
     'Only whole blocks are dropped, from the oldest on, once all their events are beyond a limit. HELD BACK BY says why',
     'the oldest remaining events stay: no limit, within the limits, not yet in a block (unsealed; see maxBlockAge),',
-    'or a jump of the clock.',
+    'kept by the node that writes them (owner), a jump of the clock, a damaged index, or a store that takes no writes.',
   ].join('\n'),
   examples: ['millrace streams', 'millrace streams measurements', 'millrace streams -j'],
   options: CONNECT_OPTIONS,

@@ -1,8 +1,8 @@
 import { Type, type Static } from '@sinclair/typebox'
-import type { Retention, StreamStatus } from '../../storage/index.js'
+import { LIMITS, type Cuts, type Retention, type StreamStatus } from '../../storage/index.js'
 import type { TopicReport } from '../node-reports.js'
-import type { ExplainedRoute, RouteQuestion } from './options.js'
-import { exactly, integer, orNull } from './reply-schemas.js'
+import type { ExplainedRoute, RouteQuestion } from './explained-route.js'
+import { exactly, integer, oneOf, orNull } from './reply-schemas.js'
 
 /** What our own resources take and give, written down once: for the compiler, for OpenAPI and for the tests. */
 
@@ -21,13 +21,36 @@ const PruneReply = exactly(
     blocks: integer('Blocks that would go'),
     events: integer('Events in them'),
     storedBytes: integer('Their stored bytes'),
-    heldBackBy: Type.Union(
-      [Type.Literal('no-limit'), Type.Literal('unsealed'), Type.Literal('within-limits'), Type.Literal('clock-jump')],
-      { description: 'What keeps the oldest remaining block' },
+    heldBackBy: oneOf(
+      ['no-limit', 'unsealed', 'within-limits', 'clock-jump', 'owner', 'damage', 'read-only'],
+      'What keeps the oldest remaining block',
     ),
   },
   'What a prune at this moment would drop',
 )
+
+const Cut = Type.Union(
+  [
+    exactly(
+      {
+        offset: integer('First offset within the limit; in a block whose ends alone are known it is an estimate'),
+        time: Type.Integer({ description: 'Microseconds since 1970; the same, except for maxAge' }),
+      },
+      'What lies before it is beyond the limit',
+    ),
+    Type.Null(),
+  ],
+  { description: 'null: no such limit, or everything is within' },
+)
+
+/** Where the limits of a stream cut it. */
+export const CUT_PROPERTIES = {
+  nextPruneAt: orNull(
+    'Microseconds since 1970: when blocks go next, at the latest; null while the store takes no writes',
+  ),
+  decidedBy: Type.Union([oneOf(LIMITS, 'The limit that cuts nearest to now'), Type.Null()]),
+  cuts: exactly({ maxEvents: Cut, maxSize: Cut, maxAge: Cut }, 'Where each limit cuts at this moment'),
+}
 
 const StreamReply = exactly(
   {
@@ -45,6 +68,7 @@ const StreamReply = exactly(
     newestTimestamp: orNull('Microseconds since 1970 of the newest event'),
     retention: RetentionReply,
     nextPrune: PruneReply,
+    ...CUT_PROPERTIES,
   },
   'One stream',
 )
@@ -71,6 +95,15 @@ export const IdentityReply = exactly(
     epoch: integer('Grows each time the node goes on from an older backup'),
   },
   'Who the node is',
+)
+
+export const TokenReply = exactly(
+  {
+    token: Type.String({ description: 'Goes where tokens of apps go' }),
+    appId: Type.String({ description: 'Whom its holder publishes and queries as' }),
+    expiresAt: Type.Integer({ description: 'Microseconds since 1970' }),
+  },
+  'A token for an operator who cannot use the Unix socket, such as one in a browser',
 )
 
 const SettingNames = (description: string) => Type.Array(Type.String(), { description })
@@ -138,6 +171,11 @@ export const RouteBody = Type.Object(
     appId: Type.Optional(
       Type.Union([Type.String(), Type.Null()], { description: 'App that publishes it; by default that of the token' }),
     ),
+    draft: Type.Optional(
+      Type.Union([Type.String(), Type.Null()], {
+        description: 'YAML that would stand below eventRouting, for its routes instead of those in force',
+      }),
+    ),
   },
   { description: 'An event as routes see it' },
 )
@@ -145,7 +183,7 @@ export const RouteBody = Type.Object(
 export const RouteReply = exactly(
   {
     stream: Type.String({ description: 'Name of the stream that the event would go to' }),
-    number: integer('Its number among the streams of the node'),
+    number: orNull('Its number among the streams of the node; null for a draft'),
     route: Type.Union([integer('From 0'), Type.Null()], {
       description: 'Which route decides; null when none matches and the stream is `default`',
     }),
@@ -157,6 +195,16 @@ export const RouteReply = exactly(
           from: Type.String({ description: 'Tag expression' }),
           into: Type.String({ description: 'Name of the stream' }),
           matches: Type.Boolean({ description: 'Whether it matches; the first that does decides' }),
+          atoms: Type.Array(
+            exactly(
+              {
+                atom: Type.String({ description: "A tag as 'tag', or appId(…)" }),
+                holds: Type.Boolean({ description: 'Whether the event has it' }),
+              },
+              'A part of the expression',
+            ),
+            { description: 'What the expression looks at, each once' },
+          ),
         },
         'One route',
       ),
@@ -276,24 +324,41 @@ export function renderRoute({ tags, appId, ...explained }: RouteQuestion & Expla
   const { into, streamNumber, route, routes, retention } = explained
   const reply: Static<typeof RouteReply> = {
     stream: into,
-    number: streamNumber,
+    number: streamNumber ?? null,
     route: route ?? null,
     tags: [...tags],
     appId,
-    routes: [...routes],
+    routes: routes.map(({ atoms, ...candidate }) => ({ ...candidate, atoms: [...atoms] })),
     retention: retention === undefined ? null : toRetentionReply(retention),
   }
   return JSON.stringify(reply)
 }
 
-function toStreamReply(status: StreamStatus): StreamReplyBody {
+function toStreamReply({ nextPruneMicros, decidingLimit, cuts, ...status }: StreamStatus): StreamReplyBody {
   return {
     ...status,
     name: status.name ?? null,
     oldestTimestamp: status.oldestTimestamp ?? null,
     newestTimestamp: status.newestTimestamp ?? null,
     retention: toRetentionReply(status.retention),
+    ...toCutsReply({ nextPruneMicros, decidingLimit, cuts }),
   }
+}
+
+export function toCutsReply({
+  nextPruneMicros,
+  decidingLimit,
+  cuts,
+}: Pick<StreamStatus, 'nextPruneMicros' | 'decidingLimit' | 'cuts'>) {
+  return {
+    nextPruneAt: nextPruneMicros ?? null,
+    decidedBy: decidingLimit ?? null,
+    cuts: { maxEvents: toCut(cuts.maxEvents), maxSize: toCut(cuts.maxSize), maxAge: toCut(cuts.maxAge) },
+  }
+}
+
+function toCut(cut: Cuts['maxAge']): Static<typeof Cut> {
+  return cut === undefined ? null : { offset: cut.offset, time: cut.timestamp }
 }
 
 function toRetentionReply(retention: Retention): Static<typeof RetentionReply> {

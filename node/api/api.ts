@@ -4,6 +4,7 @@ import { AccessGuard } from './access.js'
 import { addBlobRoutes } from './blob-routes.js'
 import type { ApiContext } from './context.js'
 import { newCounters, type ApiCounters } from './counters.js'
+import { addConfigRoutes } from './config-routes.js'
 import { addEventRoutes } from './event-routes.js'
 import { HttpHandler } from './http-handler.js'
 import { Http2Sessions } from './http2.js'
@@ -19,6 +20,7 @@ import { DEFAULT_TIMERS, type AccessRules, type ApiOptions } from './options.js'
 import { addQueryRoutes } from './query-routes.js'
 import { Routes } from './routes.js'
 import { SocketUpgrade } from './socket-upgrade.js'
+import { addStreamRoutes } from './stream-routes.js'
 
 /** What the API has bound and counted; closing it is the only way to end it. */
 export interface Api extends AsyncDisposable {
@@ -53,16 +55,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     access: options.access,
     guard: new AccessGuard(options.access),
   }
-  const http = new HttpHandler(
-    context,
-    addKeepingRoutes(
-      addLogRoutes(
-        addQueryRoutes(
-          addOperatorRoutes(addOpsRoutes(addBlobRoutes(addNodeRoutes(addIngestRoutes(addEventRoutes(new Routes())))))),
-        ),
-      ),
-    ),
-  )
+  const http = new HttpHandler(context, allRoutes())
   const sockets = new SocketUpgrade(context, http)
   const sessions = { tcp: new Http2Sessions(http, 'tcp'), unix: new Http2Sessions(http, 'unix') }
   const api = new ListeningApi(context, closing, sockets, [sessions.tcp, sessions.unix])
@@ -76,6 +69,23 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     throw error
   }
   return api
+}
+
+function allRoutes(): Routes {
+  const parts = [
+    addEventRoutes,
+    addIngestRoutes,
+    addNodeRoutes,
+    addBlobRoutes,
+    addOpsRoutes,
+    addStreamRoutes,
+    addConfigRoutes,
+    addOperatorRoutes,
+    addQueryRoutes,
+    addLogRoutes,
+    addKeepingRoutes,
+  ]
+  return parts.reduce((routes, add) => add(routes), new Routes())
 }
 
 class ListeningApi implements Api {

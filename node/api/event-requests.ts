@@ -9,7 +9,8 @@ import {
 } from '../../core/index.js'
 import type { MonotonicRequest, QueryRequest, SubscribeRequest } from '../events/event-service.js'
 import { ApiError } from './errors.js'
-import type { ExplainRequest, RouteQuestion } from './options.js'
+import type { RouteQuestion } from './explained-route.js'
+import type { ExplainRequest } from './options.js'
 import { optional, readObject, readOffsetMap, readString, required } from './json-fields.js'
 
 const ORDERS: readonly string[] = ['asc', 'desc', 'stream-asc'] satisfies EventOrder[]
@@ -35,6 +36,7 @@ const EXPLAIN = {
 const ROUTE = {
   tags: required(readTags),
   appId: optional((scanner) => parseAppId(readString(scanner))),
+  draft: optional(readString),
 }
 
 /** Reads the request in `[start, end)`, as the two below. */
@@ -94,9 +96,12 @@ export function parseExplainRequest(body: Uint8Array): ExplainRequest {
 }
 
 /** @param appId stands for the app where the request names none */
-export function parseRouteQuestion(body: Uint8Array, appId: AppId): RouteQuestion {
-  const question = readObject(body, 0, body.length, 'struct RouteRequest', ROUTE)
-  return { tags: toTagSet(question.tags), appId: question.appId ?? appId }
+export function parseRouteQuestion(
+  body: Uint8Array,
+  appId: AppId,
+): { readonly question: RouteQuestion; readonly draft: string | undefined } {
+  const { tags, draft, ...asked } = readObject(body, 0, body.length, 'struct RouteRequest', ROUTE)
+  return { question: { tags: toTagSet(tags), appId: asked.appId ?? appId }, draft }
 }
 
 function readTags(scanner: JsonScanner): string[] {

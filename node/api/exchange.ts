@@ -29,7 +29,7 @@ export interface Exchange {
   readonly common: readonly string[]
   /** Who asks; `undefined` where the route does not ask for a token. */
   readonly holder: TokenHolder | undefined
-  /** Whether it came over the Unix socket, whose mode decides who may. */
+  /** Whether it came over the Unix socket, whose mode decides who may, or with an operator's token. */
   readonly isOperator: boolean
   readonly lease: Lease
 }

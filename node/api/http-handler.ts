@@ -14,6 +14,16 @@ import type { TokenHolder } from './tokens.js'
 const ALLOWED_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 const ALLOWED_HEADERS = ['authorization', 'accept', 'content-type', 'last-event-id']
 
+/** From where each admission does without a token. */
+const SPARES_TOKEN: Readonly<Record<Exclude<Action['admission'], 'none'>, 'local' | 'unix' | undefined>> = {
+  app: undefined,
+  local: 'local',
+  insider: 'local',
+  manager: 'unix',
+  operator: 'unix',
+  owner: 'unix',
+}
+
 /** Whether connections come from a Unix socket, where the file's mode decides who may ask. */
 export type Transport = 'tcp' | 'unix'
 
@@ -69,7 +79,7 @@ export class HttpHandler {
       if (action.produces !== undefined) checkAccept(request.headers.accept, [action.produces].flat())
       if (action.takesJson) checkJsonBody(request.headers['content-type'], request.headers['content-encoding'])
       if (this.#context.closing.aborted) throw new ApiError('ERR_SHUTTING_DOWN', 'the node is stopping')
-      const isOperator = transport === 'unix'
+      const isOperator = transport === 'unix' || holder?.mode === 'operator'
       await action.run({ request, response, path, query, common, holder, isOperator, lease }, this.#context)
       watchRest(response, this.#context.timers.stallMs, this.#countCut)
       discardRest(request)
@@ -112,10 +122,15 @@ export class HttpHandler {
     if (admission === 'operator' && transport !== 'unix') {
       throw new ApiError('ERR_FORBIDDEN', 'This is for operators: ask over the Unix socket of the node.')
     }
-    const isExempt = admission === 'operator' || (admission === 'owner' && transport === 'unix')
-    const mayDoWithout = isExempt || (admission === 'local' && isLocal(socket, transport))
-    if (mayDoWithout && !carriesToken(query, headers.authorization)) return undefined
-    return authorise(tokens, query, headers.authorization)
+    const mayDoWithout = SPARES_TOKEN[admission] === 'local' ? isLocal(socket, transport) : transport === 'unix'
+    const isExempt = mayDoWithout && SPARES_TOKEN[admission] !== undefined
+    if (isExempt && !carriesToken(query, headers.authorization)) return undefined
+    const holder = authorise(tokens, query, headers.authorization)
+    if (isExempt || holder.mode === 'operator' || (admission !== 'manager' && admission !== 'insider')) return holder
+    throw new ApiError(
+      'ERR_FORBIDDEN',
+      "This is for operators: ask over the Unix socket of the node, or with an operator's token.",
+    )
   }
 
   #refuse(request: IncomingMessage, response: ServerResponse, error: unknown, common: readonly string[]): void {

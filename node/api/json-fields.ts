@@ -13,7 +13,9 @@ export interface Field<T> {
 /** What an object with these fields is read to. */
 export type Fields<S> = { readonly [K in keyof S]: S[K] extends Field<infer T> ? T : never }
 
+const LETTER_F = 0x66
 const LETTER_N = 0x6e
+const LETTER_T = 0x74
 
 export function required<T>(read: ValueReader<T>): Field<T> {
   return { read, required: true }
@@ -61,6 +63,14 @@ export function readObject<S extends Readonly<Record<string, Field<unknown>>>>(
 
 export function readString(scanner: JsonScanner): string {
   return scanner.string()
+}
+
+/** @throws JsonError */
+export function readBoolean(scanner: JsonScanner): boolean {
+  const first = scanner.peek()
+  if (first !== LETTER_T && first !== LETTER_F) scanner.fail('expected a boolean')
+  scanner.skipValue()
+  return first === LETTER_T
 }
 
 function readOptional<T>(scanner: JsonScanner, read: ValueReader<T>): T | undefined {

@@ -1,10 +1,10 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { LOG_LEVELS, type LogLevel } from '../log-tail.js'
+import { LOG_LEVELS } from '../log-tail.js'
 import type { ApiContext } from './context.js'
-import { ApiError } from './errors.js'
 import { sendJson, type Exchange } from './exchange.js'
 import { exactly, integer } from './reply-schemas.js'
 import type { Routes } from './routes.js'
+import { countIn, wordIn } from './url-parameters.js'
 
 const DEFAULT_ENTRIES = 200
 const MOST_ENTRIES = 1000
@@ -37,21 +37,7 @@ export function addLogRoutes(routes: Routes): Routes {
 function sendLog({ response, common, query }: Exchange, { options }: ApiContext): void {
   const parameters = new URLSearchParams(query)
   const limit = Math.min(MOST_ENTRIES, countIn(parameters, 'limit', DEFAULT_ENTRIES))
-  const entries = options.log(levelIn(parameters), countIn(parameters, 'after', 0), limit)
+  const entries = options.log(wordIn(parameters, 'level', LOG_LEVELS, 'debug'), countIn(parameters, 'after', 0), limit)
   const reply: Static<typeof LogReply> = { entries: limit === 0 ? [] : [...entries] }
   sendJson(response, 200, JSON.stringify(reply), ['cache-control', 'no-store', ...common])
-}
-
-function levelIn(parameters: URLSearchParams): LogLevel {
-  const text = parameters.get('level') ?? 'debug'
-  const level = LOG_LEVELS.find((known) => known === text)
-  if (level !== undefined) return level
-  throw new ApiError('ERR_BAD_REQUEST', `parameter \`level\` must be one of ${LOG_LEVELS.join(', ')}`)
-}
-
-function countIn(parameters: URLSearchParams, name: string, otherwise: number): number {
-  const text = parameters.get(name)
-  if (text === null) return otherwise
-  if (/^[0-9]{1,15}$/.test(text)) return Number(text)
-  throw new ApiError('ERR_BAD_REQUEST', `parameter \`${name}\` must be a whole number`)
 }

@@ -9,6 +9,12 @@ export const LOCAL = [{}, { token: [] }]
 /** Over the Unix socket only, where the mode of the file decides. */
 export const OPERATOR = [{}]
 
+/** Without a token on the same machine, from elsewhere with an operator's token. */
+export const INSIDER = [{}, { token: [] }]
+
+/** Over the Unix socket without a token, elsewhere with an operator's token. */
+export const MANAGER = [{}, { token: [] }]
+
 /** With a token, and over the Unix socket without. */
 export const OWNER = [{ token: [] }, {}]
 
@@ -17,6 +23,10 @@ export const APP = [{ token: [] }, { tokenInUrl: [] }]
 
 export function inUrl(name: string, description: string, required = false): Part {
   return { name, in: 'query', required, description, schema: { type: 'string' } }
+}
+
+export function bodyOf(schema: TSchema): Part {
+  return { required: true, content: { 'application/json': { schema } } }
 }
 
 export function json(schema: TSchema | Part): Part {

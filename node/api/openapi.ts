@@ -1,3 +1,8 @@
+import { AlarmsReply } from './alarms-reply.js'
+import { BlocksReply } from './blocks-reply.js'
+import { AppliedReply, ApplyBody, ConfigReply, DraftBody, DraftReply, RoutingReply } from './config-routes.js'
+import { TagsReply } from './stream-routes.js'
+import { SwarmReply } from './swarm-reply.js'
 import {
   CheckLineReply,
   DeletedTopicReply,
@@ -12,13 +17,27 @@ import {
   RouteBody,
   RouteReply,
   StreamsReply,
+  TokenReply,
   TopicsReply,
 } from './additions.js'
 import { LogReply } from './log-routes.js'
 import { QueriesReply, RunningQuery } from './query-routes.js'
 import { IngestLine, NewEventLine } from './ingest-lines.js'
 import { AnswerLine, CloudEvent, eventPaths } from './openapi-events.js'
-import { inUrl, json, lines, LOCAL, OPERATOR, OWNER, reference, refusals, type Part } from './openapi-parts.js'
+import {
+  bodyOf,
+  inUrl,
+  INSIDER,
+  json,
+  lines,
+  LOCAL,
+  MANAGER,
+  OPERATOR,
+  OWNER,
+  reference,
+  refusals,
+  type Part,
+} from './openapi-parts.js'
 import { PeersReply } from './peers-reply.js'
 
 /** The OpenAPI 3.1 description of everything that the Actyx API does not have, from the schemas that the code uses. */
@@ -38,18 +57,23 @@ export function openApiDocument(version: string): Part {
         CloudEvent,
         IngestLine,
         NewEventLine,
+        Alarms: AlarmsReply,
+        Blocks: BlocksReply,
+        Config: ConfigReply,
+        DraftReport: DraftReply,
         Error: ErrorBody,
         Explanation: ExplainReply,
         Peers: PeersReply,
         Route: RouteReply,
         Streams: StreamsReply,
+        Swarm: SwarmReply,
       },
       securitySchemes: {
         token: { type: 'http', scheme: 'bearer' },
         tokenInUrl: { type: 'apiKey', in: 'query', name: 'access_token' },
       },
     },
-    paths: { ...paths(), ...eventPaths() },
+    paths: { ...paths(), ...consolePaths(), ...eventPaths() },
   }
 }
 
@@ -220,7 +244,7 @@ function paths(): Part {
         operationId: 'explain',
         summary: 'What a query would do',
         security: LOCAL,
-        requestBody: { required: true, content: { 'application/json': { schema: ExplainBody } } },
+        requestBody: bodyOf(ExplainBody),
         responses: { 200: reference('Explanation'), 400: json(QueryErrorBody), 418: reference('Error'), ...refusals() },
       },
     },
@@ -229,8 +253,8 @@ function paths(): Part {
         operationId: 'route',
         summary: 'Which stream an event would go to, and why',
         security: LOCAL,
-        requestBody: { required: true, content: { 'application/json': { schema: RouteBody } } },
-        responses: { 200: reference('Route'), 400: reference('Error'), ...refusals() },
+        requestBody: bodyOf(RouteBody),
+        responses: { 200: reference('Route'), 400: reference('Error'), 422: reference('Error'), ...refusals() },
       },
     },
     '/api/millrace/v1/openapi.json': {
@@ -239,6 +263,115 @@ function paths(): Part {
         summary: 'This document',
         security: LOCAL,
         responses: { 200: json({ type: 'object' }), ...refusals() },
+      },
+    },
+  }
+}
+
+/** What a person sees of the node, and how it is set up. */
+function consolePaths(): Part {
+  return {
+    '/api/millrace/v1/swarm': {
+      get: {
+        operationId: 'swarm',
+        summary: 'Who is in the swarm, and who has what of whom',
+        security: LOCAL,
+        responses: { 200: reference('Swarm'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/alarms': {
+      get: {
+        operationId: 'alarms',
+        summary: 'Everything that somebody has to look after, since when, and what to do',
+        security: LOCAL,
+        responses: { 200: reference('Alarms'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/streams/{stream}/blocks': {
+      get: {
+        operationId: 'blocks',
+        summary: 'Blocks of a stream: which go at the next prune, and what holds the others',
+        security: LOCAL,
+        parameters: [
+          {
+            name: 'stream',
+            in: 'path',
+            required: true,
+            description: 'Stream id, percent-encoded, slashes too',
+            schema: { type: 'string' },
+          },
+          inUrl('from', 'asc: from the block with this offset on; desc: from the one before this offset back'),
+          inUrl('limit', 'At most so many; 100 by default, 1000 at most'),
+          inUrl('order', 'asc (by default), or desc: the newest first'),
+        ],
+        responses: { 200: reference('Blocks'), 400: reference('Error'), 404: reference('Error'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/tags': {
+      get: {
+        operationId: 'tags',
+        summary: 'Tags of stored events, from a bounded look at the index',
+        security: LOCAL,
+        parameters: [
+          inUrl('prefix', 'What they begin with'),
+          inUrl('limit', 'At most so many; 100 by default, 1000 at most'),
+        ],
+        responses: { 200: json(TagsReply), 400: reference('Error'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/token': {
+      post: {
+        operationId: 'operatorToken',
+        summary: "An operator's token, for a browser; for operators",
+        security: OPERATOR,
+        responses: { 200: json(TokenReply), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/config': {
+      get: {
+        operationId: 'config',
+        summary: 'All settings, and where each comes from; no secrets',
+        security: INSIDER,
+        responses: { 200: reference('Config'), 404: reference('Error'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/config/check': {
+      post: {
+        operationId: 'checkDraft',
+        summary: 'What is wrong with a draft of routes and limits, or what it would change',
+        security: INSIDER,
+        requestBody: bodyOf(DraftBody),
+        responses: {
+          200: reference('DraftReport'),
+          400: reference('Error'),
+          404: reference('Error'),
+          409: reference('Error'),
+          422: reference('Error'),
+          ...refusals(),
+        },
+      },
+    },
+    '/api/millrace/v1/config/eventRouting': {
+      get: {
+        operationId: 'routing',
+        summary: 'Routes and limits as they stand in the file',
+        security: INSIDER,
+        responses: { 200: json(RoutingReply), 404: reference('Error'), 422: reference('Error'), ...refusals() },
+      },
+      put: {
+        operationId: 'applyRouting',
+        summary:
+          'Writes routes and limits into the file, where all else stays as it is, and applies them; for operators',
+        security: MANAGER,
+        requestBody: bodyOf(ApplyBody),
+        responses: {
+          200: json(AppliedReply),
+          400: reference('Error'),
+          404: reference('Error'),
+          409: reference('Error'),
+          422: reference('Error'),
+          ...refusals(),
+        },
       },
     },
   }

@@ -1,8 +1,10 @@
-import { renderTopics } from './additions.js'
+import type { Static } from '@sinclair/typebox'
+import { renderTopics, type TokenReply } from './additions.js'
 import type { ApiContext } from './context.js'
 import { ApiError } from './errors.js'
 import { sendJson, type Exchange } from './exchange.js'
 import type { Routes } from './routes.js'
+import { OPERATOR_APP, TOKEN_VALIDITY_SECONDS } from './tokens.js'
 
 const TOPICS = '/api/millrace/v1/topics'
 const IDENTITY = '/api/millrace/v1/identity'
@@ -13,6 +15,7 @@ export function addOperatorRoutes(routes: Routes): Routes {
     .below(TOPICS, { DELETE: { admission: 'operator', produces: 'application/json', run: deleteTopic } })
     .at(TOPICS, { GET: { admission: 'local', produces: 'application/json', run: sendTopics } })
     .at(IDENTITY, { GET: { admission: 'local', produces: 'application/json', run: sendIdentity } })
+    .at('/api/millrace/v1/token', { POST: { admission: 'operator', produces: 'application/json', run: issueToken } })
     .at('/api/millrace/v1/reload', { POST: { admission: 'operator', produces: 'application/json', run: reload } })
     .at(`${IDENTITY}/epoch`, { POST: { admission: 'operator', produces: 'application/json', run: beginEpoch } })
 }
@@ -39,6 +42,16 @@ function decodeName(segment: string): string {
 function sendIdentity({ response, common }: Exchange, { options }: ApiContext): void {
   const identity = options.operations.identity()
   sendJson(response, 200, JSON.stringify(identity), ['cache-control', 'no-cache', ...common])
+}
+
+/** For the pages that the node serves: browsers cannot use the Unix socket. */
+function issueToken({ request, response, common }: Exchange, { options }: ApiContext): void {
+  request.resume()
+  const { tokens, version, clock } = options
+  const expiresMicros = clock.nowMicros() + TOKEN_VALIDITY_SECONDS * 1_000_000
+  const token = tokens.issue({ appId: OPERATOR_APP, version, mode: 'operator' })
+  const reply: Static<typeof TokenReply> = { token, appId: OPERATOR_APP, expiresAt: expiresMicros }
+  sendJson(response, 200, JSON.stringify(reply), ['cache-control', 'no-store', ...common])
 }
 
 async function reload({ request, response, common }: Exchange, { options }: ApiContext): Promise<void> {

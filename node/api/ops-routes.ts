@@ -1,13 +1,15 @@
 import { AqlSyntaxError } from '../../aql/index.js'
-import { renderRoute, renderStreams } from './additions.js'
+import { renderRoute } from './additions.js'
+import { renderAlarms } from './alarms-reply.js'
 import { readBody } from './body.js'
 import type { ApiContext } from './context.js'
-import { toErrorReply } from './errors.js'
+import { ApiError, toErrorReply } from './errors.js'
 import { parseExplainRequest, parseRouteQuestion } from './event-requests.js'
 import { sendJson, sendText, type Exchange } from './exchange.js'
 import { renderPeers } from './peers-reply.js'
 import { openApiDocument } from './openapi.js'
 import type { Routes } from './routes.js'
+import { renderSwarm } from './swarm-reply.js'
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
@@ -17,11 +19,14 @@ export function addOpsRoutes(routes: Routes): Routes {
     .at('/health', { GET: { admission: 'none', run: sendHealth } })
     .at('/ready', { GET: { admission: 'local', run: sendReadiness } })
     .at('/metrics', { GET: { admission: 'local', run: sendMetrics } })
-    .at('/api/millrace/v1/streams', {
-      GET: { admission: 'local', produces: 'application/json', run: sendStreams },
-    })
     .at('/api/millrace/v1/peers', {
       GET: { admission: 'local', produces: 'application/json', run: sendPeers },
+    })
+    .at('/api/millrace/v1/swarm', {
+      GET: { admission: 'local', produces: 'application/json', run: sendSwarm },
+    })
+    .at('/api/millrace/v1/alarms', {
+      GET: { admission: 'local', produces: 'application/json', run: sendAlarms },
     })
     .at('/api/millrace/v1/explain', {
       POST: { admission: 'local', produces: 'application/json', takesJson: true, run: explain },
@@ -47,12 +52,17 @@ async function sendMetrics({ response, common }: Exchange, { options }: ApiConte
   sendText(response, 200, METRICS_TYPE, await options.metrics(), ['cache-control', 'no-store', ...common])
 }
 
-async function sendStreams({ response, common }: Exchange, { options }: ApiContext): Promise<void> {
-  sendJson(response, 200, renderStreams(await options.streams()), ['cache-control', 'no-cache', ...common])
-}
-
 function sendPeers({ response, common }: Exchange, { options }: ApiContext): void {
   sendJson(response, 200, renderPeers(options.swarm(), options.topic), ['cache-control', 'no-cache', ...common])
+}
+
+async function sendSwarm({ response, common }: Exchange, { options }: ApiContext): Promise<void> {
+  const picture = await options.views.swarm()
+  sendJson(response, 200, renderSwarm(picture, options.clock.nowMicros()), ['cache-control', 'no-cache', ...common])
+}
+
+function sendAlarms({ response, common }: Exchange, { options }: ApiContext): void {
+  sendJson(response, 200, renderAlarms(options.views.alarms()), ['cache-control', 'no-cache', ...common])
 }
 
 function readQuestion({ request, lease }: Exchange, { options, timers }: ApiContext): Promise<Buffer> {
@@ -61,8 +71,15 @@ function readQuestion({ request, lease }: Exchange, { options, timers }: ApiCont
 
 async function explainRoute(exchange: Exchange, context: ApiContext): Promise<void> {
   const { response, common, holder } = exchange
-  const question = parseRouteQuestion(await readQuestion(exchange, context), holder?.appId ?? NO_APP)
-  sendJson(response, 200, renderRoute({ ...question, ...context.options.explainRoute(question) }), common)
+  const { question, draft } = parseRouteQuestion(await readQuestion(exchange, context), holder?.appId ?? NO_APP)
+  const { options } = context
+  if (draft === undefined) {
+    sendJson(response, 200, renderRoute({ ...question, ...options.explainRoute(question) }), common)
+    return
+  }
+  if (options.configuration === undefined) throw new ApiError('ERR_NOT_FOUND', 'This node takes no drafts.')
+  const explained = options.configuration.explainRoute(draft, question)
+  sendJson(response, 200, renderRoute({ ...question, ...explained }), common)
 }
 
 async function explain(exchange: Exchange, context: ApiContext): Promise<void> {

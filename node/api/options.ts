@@ -1,8 +1,11 @@
-import type { AppId, Clock, TagSet } from '../../core/index.js'
-import type { CheckLine, Retention, StreamStatus } from '../../storage/index.js'
+import type { AppId, Clock, StreamId } from '../../core/index.js'
+import type { BlockPage, BlocksRequest, CheckLine, StreamStatus, TagList } from '../../storage/index.js'
 import type { EventService } from '../events/event-service.js'
-import type { RouteExplanation } from '../events/router.js'
+import type { NodeAlarm } from './alarms-reply.js'
+import type { ConfigDesk } from './config-desk.js'
+import type { ExplainedRoute, RouteQuestion } from './explained-route.js'
 import type { PeerState, SwarmReport } from './peers-reply.js'
+import type { SwarmPicture } from './swarm-reply.js'
 import type { LogEntry, LogLevel } from '../log-tail.js'
 import type { IdentityReport, ReloadReport, TopicReport } from '../node-reports.js'
 import type { TokenService } from './tokens.js'
@@ -98,18 +101,6 @@ export interface ExplainRequest {
   readonly upperBound: ReadonlyMap<string, number> | undefined
 }
 
-/** An event as routes see it. */
-export interface RouteQuestion {
-  readonly tags: TagSet
-  readonly appId: AppId
-}
-
-/** Where it would go, and why. */
-export interface ExplainedRoute extends RouteExplanation {
-  /** Limits of the stream; `undefined` for none. */
-  readonly retention: Retention | undefined
-}
-
 /** An archive that is made as it is read. */
 export interface BackupStream extends AsyncDisposable {
   readonly chunks: AsyncIterable<Uint8Array>
@@ -131,6 +122,17 @@ export interface Operations {
   topics(): Promise<readonly TopicReport[]>
   /** @throws ERR_TOPIC_UNKNOWN, ERR_TOPIC_IN_USE */
   deleteTopic(name: string): Promise<TopicReport>
+}
+
+/** What a person wants to see of the node. */
+export interface NodeViews {
+  /** `undefined` for a stream that there is nothing of. */
+  blocks(stream: StreamId, request: BlocksRequest): Promise<BlockPage | undefined>
+  /** Tags of stored events that begin with `prefix`. */
+  tags(prefix: string, limit: number): Promise<TagList>
+  /** Everything that somebody has to look after, of the node itself and of its swarm. */
+  alarms(): readonly NodeAlarm[]
+  swarm(): Promise<SwarmPicture>
 }
 
 /** What the API writes to the log; pino fits. */
@@ -163,12 +165,15 @@ export interface ApiOptions {
   readonly topic: string
   /** Reads the configuration again; absent where there is none to read. @throws ERR_CONFIG_INVALID, ERR_CONFIG_UNREADABLE */
   readonly reload?: () => Promise<ReloadReport>
+  /** Absent where there is no configuration to look at. */
+  readonly configuration?: ConfigDesk
   health(): Health
   /** The newest lines of the log, oldest first, of this level and above, behind the one numbered `after`. */
   log(level: LogLevel, after: number, limit: number): readonly LogEntry[]
   /** Prometheus text format 0.0.4. */
   metrics(): string | Promise<string>
   streams(): Promise<readonly StreamStatus[]>
+  readonly views: NodeViews
   explainRoute(question: RouteQuestion): ExplainedRoute
   /** @returns JSON that fits `ExplainReply`; the query's own errors are thrown */
   explain(request: ExplainRequest, appId: AppId): Promise<object>

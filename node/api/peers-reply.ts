@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { NodeId, StreamId } from '../../core/index.js'
-import { exactly, integer, orNull } from './reply-schemas.js'
+import { exactly, integer, oneOf, orNull, textOrNull } from './reply-schemas.js'
 
 /** How well a peer keeps up, in the words of the Actyx API. */
 export type PeerState = 'LowLatency' | 'HighLatency' | 'PartiallyWorking' | 'NotWorking'
@@ -49,6 +49,8 @@ export interface SwarmCopy {
   readonly quality: PeerState | undefined
   readonly comparedMicros: number | undefined
   readonly lacks: ReadonlyMap<StreamId, number>
+  /** Up to which offset it held streams, exclusive, where that was not as far as this node. */
+  readonly held: ReadonlyMap<StreamId, number>
 }
 
 export interface SwarmPeer {
@@ -63,14 +65,6 @@ export interface SwarmReport {
   readonly addresses: readonly string[]
   readonly peers: readonly SwarmPeer[]
   readonly alarms: readonly SwarmAlarm[]
-}
-
-function textOrNull(description: string) {
-  return Type.Union([Type.String(), Type.Null()], { description })
-}
-
-function oneOf<T extends string>(values: readonly T[], description: string) {
-  return Type.Unsafe<T>({ type: 'string', enum: [...values], description })
 }
 
 const Failure = exactly(

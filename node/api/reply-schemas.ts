@@ -16,3 +16,12 @@ export function orNull(description: string) {
 export function exactly<T extends TProperties>(properties: T, description: string): TObject<T> {
   return Type.Object(properties, { ...CLOSED, description })
 }
+
+/** One of some words. */
+export function oneOf<T extends string>(values: readonly T[], description: string) {
+  return Type.Unsafe<T>({ type: 'string', enum: [...values], description })
+}
+
+export function textOrNull(description: string) {
+  return Type.Union([Type.String(), Type.Null()], { description })
+}

@@ -4,10 +4,11 @@ import type { Produced } from './negotiate.js'
 
 /**
  * `none`: everybody. `app`: only with a token. `local`: everybody on this machine, elsewhere with a token; a token that is
- * given must be good. `operator`: as `local`, but only over the Unix socket, whose mode decides. `owner`: with a token, and
- * over the Unix socket without.
+ * given must be good. `insider`: as `local`, but from elsewhere only with an operator's token. `manager`: over the Unix
+ * socket, whose mode decides, or with an operator's token. `operator`: over the Unix socket only, for what no token that may
+ * be stolen from a browser should do. `owner`: with a token, and over the Unix socket without.
  */
-export type Admission = 'none' | 'app' | 'local' | 'operator' | 'owner'
+export type Admission = 'none' | 'app' | 'local' | 'insider' | 'manager' | 'operator' | 'owner'
 
 /** What can be done with a resource by one method. */
 export interface Action {

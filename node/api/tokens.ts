@@ -2,8 +2,11 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { AppId, Clock } from '../../core/index.js'
 import { ApiError } from './errors.js'
 
-/** `trial`: an app of `com.example.`; `signed`: one that the operator has listed. */
-export type AppMode = 'trial' | 'signed'
+/** `trial`: an app of `com.example.`; `signed`: one that the operator has listed; `operator`: the operator's own pages. */
+export type AppMode = 'trial' | 'signed' | 'operator'
+
+/** Whom the operator's own pages publish and query as. */
+export const OPERATOR_APP = 'com.example.console'
 
 /** Whom a token stands for. */
 export interface TokenHolder {

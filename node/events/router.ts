@@ -17,9 +17,22 @@ export interface RouteDecision {
   readonly route: number | undefined
 }
 
+/** A part of the expression of a route: a tag in quotes, or an app. */
+export interface RouteAtom {
+  readonly atom: string
+  /** Whether the event has it. */
+  readonly holds: boolean
+}
+
 /** A decision, and what each route says of the event. */
 export interface RouteExplanation extends RouteDecision {
-  readonly routes: readonly { readonly from: string; readonly into: string; readonly matches: boolean }[]
+  readonly routes: readonly {
+    readonly from: string
+    readonly into: string
+    readonly matches: boolean
+    /** Each once, in the order of the expression. */
+    readonly atoms: readonly RouteAtom[]
+  }[]
 }
 
 const DEFAULT_DECISION: RouteDecision = { streamNumber: 0, into: 'default', route: undefined }
@@ -31,6 +44,7 @@ const DEFAULT_DECISION: RouteDecision = { streamNumber: 0, into: 'default', rout
 export class Router {
   readonly #routes: readonly {
     readonly text: string
+    readonly from: TagSelection
     readonly matches: (event: SelectableEvent) => boolean
     readonly decision: RouteDecision
   }[]
@@ -39,6 +53,7 @@ export class Router {
   constructor(routes: readonly Route[]) {
     this.#routes = routes.map((route, index) => ({
       text: route.text,
+      from: route.from,
       matches: compileSelection(route.from, ''),
       decision: { streamNumber: route.streamNumber, into: route.into, route: index },
     }))
@@ -62,10 +77,11 @@ export class Router {
 
   explain(tags: TagSet, appId: AppId): RouteExplanation {
     const event = toSelectable(tags, appId)
-    const routes = this.#routes.map(({ text, matches, decision: { into } }) => ({
+    const routes = this.#routes.map(({ text, from, matches, decision: { into } }) => ({
       from: text,
       into,
       matches: matches(event),
+      atoms: Array.from(atomsOf(from), ([atom, holds]) => ({ atom, holds: holds(event) })),
     }))
     return { ...this.#search(tags, appId), routes }
   }
@@ -73,6 +89,23 @@ export class Router {
   #search(tags: TagSet, appId: AppId): RouteDecision {
     const event = toSelectable(tags, appId)
     return this.#routes.find(({ matches }) => matches(event))?.decision ?? DEFAULT_DECISION
+  }
+}
+
+/** The parts of an expression as they are written, and how each is decided. */
+function atomsOf(selection: TagSelection): ReadonlyMap<string, (event: SelectableEvent) => boolean> {
+  switch (selection.kind) {
+    case 'tags':
+      return new Map(
+        Array.from(selection.anyOf, (tag) => [`'${tag.replaceAll("'", "''")}'`, ({ tags }) => tags.includes(tag)]),
+      )
+    case 'appId':
+      return new Map([[`appId(${selection.appId})`, ({ appId }) => appId === selection.appId]])
+    case 'and':
+    case 'or':
+      return new Map(selection.terms.flatMap((term) => [...atomsOf(term)]))
+    default:
+      return new Map()
   }
 }
 

@@ -17,6 +17,7 @@ import type { DataDirectory, Store } from '../../storage/index.js'
 import type { DaemonSettings } from '../daemon-settings.js'
 import type { SwarmAlarm, SwarmPeer, SwarmReport } from '../api/index.js'
 import { alarmsOf } from './alarms.js'
+import { LastKnown } from './last-known.js'
 import { policyOf } from './policy.js'
 import { RememberedPeers } from './remembered-peers.js'
 import { syncForPeers } from './sync-for-peers.js'
@@ -41,6 +42,8 @@ export class NodeSwarm implements AsyncDisposable {
   readonly #transport: Transport
   readonly #replicator: Replicator
   readonly #remembered: RememberedPeers
+  /** What nodes held that may be gone by now. */
+  readonly lastKnown = new LastKnown()
   /** Who tried to connect without the right key, by address. */
   readonly #refused = new Map<string, PeerFailure>()
   readonly #endSync: (() => void) | undefined
@@ -128,7 +131,9 @@ export class NodeSwarm implements AsyncDisposable {
   }
 
   report(): SwarmReport {
-    const known = new Map(this.#replicator.peers().map((peer) => [peer.nodeId, peer]))
+    const connected = this.#replicator.peers()
+    this.lastKnown.note(connected)
+    const known = new Map(connected.map((peer) => [peer.nodeId, peer]))
     return {
       topic: this.#options.settings.swarm.topic,
       addresses: this.addresses,
@@ -165,6 +170,8 @@ export class NodeSwarm implements AsyncDisposable {
         this.#remembered.met(event.peer, () => this.#transport.peers())
         return
       case 'gone':
+        this.lastKnown.note(this.#replicator.peers())
+        this.lastKnown.left(event.peer, event.failure)
         if (event.failure.reason === 'misbehaved') {
           logger.warn({ peer: event.peer, reason: event.failure.message }, 'cut off a peer for what it did')
           return

@@ -28,6 +28,10 @@ export class PeerRecord {
   /** Last comparison, µs since 1970. */
   comparedMicros: number | undefined
 
+  get held(): ReadonlyMap<StreamId, number> {
+    return this.#held
+  }
+
   /** Whether it said that it has something behind an offset that is missing here. */
   hasBehind(stream: StreamId, offset: number): boolean {
     return !this.#disappointing.has(stream) && (this.#held.get(stream) ?? 0) > offset

@@ -40,6 +40,8 @@ export interface PeerSync {
   readonly comparedMicros: number | undefined
   /** Events that this node holds and the peer did not when they last compared, by stream. */
   readonly lacks: ReadonlyMap<StreamId, number>
+  /** Up to which offset it held streams then, exclusive, where that was not as far as this node. */
+  readonly held: ReadonlyMap<StreamId, number>
 }
 
 /**
@@ -159,7 +161,7 @@ export class Replicator implements AsyncDisposable {
       const record = this.#peers.get(nodeId)
       if (record === undefined) return []
       const quality = record.quality(time.monotonicMs(), this.policy.headsIntervalMs)
-      return [{ nodeId, quality, comparedMicros: record.comparedMicros, lacks: record.lacks }]
+      return [{ nodeId, quality, comparedMicros: record.comparedMicros, lacks: record.lacks, held: record.held }]
     })
   }
 

@@ -80,6 +80,9 @@ t.test('a token for an app works, and it is told what it permits', async (t) => 
     headers: { authorization: `Bearer ${String(result.token)}` },
   })
   t.equal(answer.status, 200)
+  const forOperator = JSON.parse((await millrace(['token', '-j', '--operator', ...own])).out).result
+  t.match(forOperator, { appId: 'com.example.console', mode: 'operator' })
+  t.match(forOperator.permits.at(-1), /change routes and limits/)
   const shown = await millrace(['token', ...own], true)
   t.match(shown.out, /^[A-Za-z0-9_-]+\n$/)
   t.match(shown.err, /^for the app com\.example\.millrace, good until 2\S+Z; who has it may\n {2}publish/)

@@ -15,10 +15,11 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { AqlSyntaxError } from '../../aql/index.js'
 import { systemClock } from '../../core/index.js'
-import { openTokenKeys, renewTokenKeys, SignedTokens } from '../../node/api/index.js'
-import { StoreFullError, StoreIoError, StoreReadOnlyError } from '../../storage/index.js'
+import { openTokenKeys, renewTokenKeys, SignedTokens, type ApiOptions } from '../../node/api/index.js'
+import { HOLDERS, StoreFullError, StoreIoError, StoreReadOnlyError, type BlockPage } from '../../storage/index.js'
 import { NOTHING_EXPLAINED, startApi, TEST_KEY, type ApiNode } from './support/api-node.js'
 import { OpenApi } from '../support/open-api.js'
+import { viewsFor } from '../support/operations.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 import { ask, linesOf, type AskOptions, type Reply } from '../support/ask.js'
 
@@ -606,10 +607,93 @@ t.test('blobs are kept by path, listed by folder, and written only by their owne
   t.equal((await call(node, `${blob}/2`)).status, 204)
 })
 
+/** A configuration as the API sees it, without a file. */
+const DESK: NonNullable<ApiOptions['configuration']> = {
+  settings: () => [
+    {
+      path: 'data',
+      value: './data',
+      isSecret: false,
+      isSet: true,
+      isWaiting: false,
+      source: { kind: 'file', file: 'node.yml', line: 3 },
+    },
+    {
+      path: 'swarm.key',
+      value: 'must not be seen',
+      isSecret: true,
+      isSet: true,
+      isWaiting: true,
+      source: { kind: 'environment', variable: 'MILLRACE_SWARM_KEY' },
+    },
+  ],
+  routing: () => ({ file: 'node.yml', text: 'routes: []\n', version: '1', fixed: undefined }),
+  check: (draft) => {
+    const note = { source: 'draft', line: 1, column: 1, length: 1, reason: 'no', mend: undefined, text: 'no' }
+    const drops = [{ name: 'a', blocks: 1, events: 5, storedBytes: 100 }]
+    const changes = { settings: [], looked: 9, moves: [{ from: 'a', into: 'b', events: 3 }], drops, newStreams: [] }
+    if (draft !== '') return Promise.resolve({ errors: [note], warnings: [], changes: undefined })
+    return Promise.resolve({ errors: [], warnings: [{ ...note, mend: 'so' }], changes })
+  },
+  explainRoute: () => ({
+    into: 'default',
+    streamNumber: undefined,
+    route: undefined,
+    routes: [],
+    retention: undefined,
+  }),
+  applyRouting: () => Promise.resolve({ applied: ['eventRouting.routes'], waiting: [], warnings: [], version: '2' }),
+}
+
+/** Blocks in every state that the API tells of. */
+function blocksOf(stream: string): BlockPage {
+  const block = {
+    events: 2,
+    storedBytes: 100,
+    oldestTimestamp: 1,
+    newestTimestamp: 2,
+    sealed: true,
+    state: 'ok',
+  } as const
+  const hole = { storedBytes: undefined, oldestTimestamp: undefined, newestTimestamp: undefined, fate: undefined }
+  const held = { kind: 'held', limit: 'maxAge', untilMicros: 9, isOld: true } as const
+  return {
+    stream,
+    firstOffset: 0,
+    nextOffset: 8,
+    nextPruneMicros: 7,
+    decidingLimit: undefined,
+    cuts: { maxEvents: undefined, maxSize: undefined, maxAge: { offset: 1, timestamp: -5 } },
+    blocks: [
+      { ...block, number: 0, firstOffset: 0, fate: { kind: 'goes', by: 'maxSize' } },
+      { ...block, ...hole, number: undefined, firstOffset: 2, state: 'missing' },
+      ...HOLDERS.map((by, at) => ({ ...block, number: at, firstOffset: 4, fate: { ...held, by } })),
+    ],
+    hasMore: false,
+    open: undefined,
+  }
+}
+
 t.test('the additions answer as their OpenAPI description says', async (t) => {
   let ready = true
   const retention = { maxEvents: 10, maxStoredBytes: Infinity, maxAgeMicros: Infinity, maxBlockAgeMicros: Infinity }
   const node = await startApi(t, {
+    configuration: DESK,
+    views: {
+      ...viewsFor('x'),
+      blocks: (stream) => Promise.resolve(stream.endsWith('-0') ? blocksOf(stream) : undefined),
+      alarms: () => [
+        {
+          kind: 'disk',
+          reason: 'low',
+          stream: undefined,
+          peer: undefined,
+          sinceMicros: 5,
+          message: 'it is nearly full',
+          advice: 'free space',
+        },
+      ],
+    },
     health: () => ({ ready, reasons: ready ? [] : ['the disk is full'] }),
     metrics: () => 'up 1\n',
     explain: ({ query, order }, appId) => {
@@ -626,8 +710,8 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
             streamNumber: 3,
             route: 1,
             routes: [
-              { from: "'x'", into: 'other', matches: false },
-              { from: "'a'", into: 'brief', matches: true },
+              { from: "'x'", into: 'other', matches: false, atoms: [{ atom: "'x'", holds: false }] },
+              { from: "'a'", into: 'brief', matches: true, atoms: [] },
             ],
             retention,
           },
@@ -648,6 +732,9 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
           newestTimestamp: 5,
           retention,
           nextPrune: { blocks: 0, events: 0, storedBytes: 0, heldBackBy: 'unsealed' },
+          nextPruneMicros: 7,
+          decidingLimit: 'maxEvents',
+          cuts: { maxEvents: { offset: 1, timestamp: 4 }, maxSize: undefined, maxAge: undefined },
         },
       ]),
   })
@@ -683,8 +770,8 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
     tags: ['a', 'b'],
     appId: 'com.acme.x',
     routes: [
-      { from: "'x'", into: 'other', matches: false },
-      { from: "'a'", into: 'brief', matches: true },
+      { from: "'x'", into: 'other', matches: false, atoms: [{ atom: "'x'", holds: false }] },
+      { from: "'a'", into: 'brief', matches: true, atoms: [] },
     ],
     retention: { maxEvents: 10, maxStoredBytes: null, maxAgeMicros: null, maxBlockAgeMicros: null },
   })
@@ -747,7 +834,48 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
   await ingest('', { 'content-type': 'application/json' })
   t.match(await check('POST', '/api/millrace/v1/reload'), { code: 'ERR_FORBIDDEN' })
   t.match(await check('POST', '/api/millrace/v1/reload', socket), { code: 'ERR_NOT_FOUND' }, 'nothing to read again')
-  t.equal(api.paths.length, 22, 'every path is checked here')
+  const stream = encodeURIComponent(`${node.nodeId}-0`)
+  t.match(await check('GET', `/api/millrace/v1/streams/${stream}/blocks?limit=5`), { open: null, more: false })
+  t.match(await check('GET', `/api/millrace/v1/streams/${encodeURIComponent(`${node.nodeId}-1`)}/blocks`), {
+    code: 'ERR_NOT_FOUND',
+  })
+  for (const path of [`${stream}/blocks?order=up`, `${stream}/blocks?from=-1`, 'x/blocks', '%zz/blocks']) {
+    t.match(await check('GET', `/api/millrace/v1/streams/${path}`), { code: 'ERR_BAD_REQUEST' }, path)
+  }
+  t.equal((await ask(node.url, `/api/millrace/v1/streams/${stream}`)).status, 404)
+  t.same(await check('GET', '/api/millrace/v1/tags?prefix=a&limit=1'), { tags: ['a'], complete: true })
+  await check('GET', '/api/millrace/v1/tags?limit=x')
+  t.match(await check('GET', '/api/millrace/v1/swarm'), { swarm: false, nodes: [] })
+  t.match(await check('GET', '/api/millrace/v1/alarms'), { alarms: [{ kind: 'disk', reason: 'low', stream: null }] })
+  const config = '/api/millrace/v1/config'
+  t.match(await check('GET', config), {
+    settings: [
+      { path: 'data', value: './data', source: { kind: 'file' } },
+      { secret: true, set: true, value: null },
+    ],
+  })
+  t.match(await check('GET', `${config}/eventRouting`), { text: 'routes: []\n', mayApply: false })
+  t.match(await check('POST', `${config}/check`, { body: '{"draft":"x"}' }), { errors: [{ line: 1 }], changes: null })
+  t.match(await check('POST', `${config}/check`, { body: '{"draft":""}' }), { changes: { elsewhere: 3, dropped: 5 } })
+  await check('POST', `${config}/check`, { body: '{}' })
+  const change = { body: '{"draft":"","version":"1","mayDrop":true}' }
+  t.match(await check('PUT', `${config}/eventRouting`, change), { code: 'ERR_MISSING_AUTH_HEADER' })
+  t.match(await check('PUT', `${config}/eventRouting`, { ...change, headers }), { code: 'ERR_FORBIDDEN' })
+  t.match(await check('PUT', `${config}/eventRouting`, { ...change, ...socket }), { version: '2' })
+  t.match(await check('POST', '/api/millrace/v1/token'), { code: 'ERR_FORBIDDEN' })
+  const made = (await check('POST', '/api/millrace/v1/token', socket)) as { token: string }
+  const asOperator = { headers: { authorization: `Bearer ${made.token}` } }
+  t.match(await check('PUT', `${config}/eventRouting`, { ...change, ...asOperator }), { version: '2' })
+  t.match(await check('GET', `${config}/eventRouting`, asOperator), { mayApply: true })
+  node.events.answers = [{ id: '3', ...running, appId: 'com.example.other' }]
+  t.match(await check('GET', queries, asOperator), { queries: [{ id: '3' }] }, 'it sees those of all apps')
+  t.match(
+    await check('POST', '/api/millrace/v1/reload', asOperator),
+    { code: 'ERR_FORBIDDEN' },
+    'the rest stays closed',
+  )
+  t.match(await route('{"tags":["a"],"draft":"routes: []"}'), { number: null, stream: 'default' })
+  t.equal(api.paths.length, 30, 'every path is checked here')
 })
 
 t.test('the Unix socket serves the same API, with a mode of its own', async (t) => {

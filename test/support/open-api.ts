@@ -42,7 +42,7 @@ export class OpenApi {
     const { status, headers, text } = await ask(this.#url, path, { method, ...options })
     const type = (headers['content-type'] ?? '').split(';')[0] ?? ''
     const [resource = ''] = path.split('?')
-    const described = this.#paths[resource] ?? this.#paths[resource.replace(/[^/]+$/, '{name}')]
+    const described = this.#paths[resource] ?? this.#templateFor(resource)
     const schema = described?.[method.toLowerCase()]?.responses[String(status)]?.content[type]?.schema
     if (schema === undefined) throw new Error(`${method} ${path}: ${String(status)} ${type} is not described`)
     const what = `${method} ${path}`
@@ -53,6 +53,13 @@ export class OpenApi {
     const body: unknown = type.endsWith('json') ? JSON.parse(text) : text
     this.#validate(schema, body, what)
     return body
+  }
+
+  #templateFor(resource: string): Readonly<Record<string, Described>> | undefined {
+    const template = this.paths.find((path) => {
+      return path.includes('{') && new RegExp(`^${path.replaceAll(/\{[a-z]+\}/g, '[^/]+')}$`).test(resource)
+    })
+    return template === undefined ? undefined : this.#paths[template]
   }
 
   #validate(schema: object, value: unknown, what: string): void {

@@ -1,6 +1,17 @@
 import { Readable } from 'node:stream'
 import type { ApiOptions } from '../../node/api/index.js'
 
+/** What a person sees of a node that has nothing. */
+export function viewsFor(nodeId: string): ApiOptions['views'] {
+  return {
+    blocks: () => Promise.resolve(undefined),
+    tags: () => Promise.resolve({ tags: ['a'], complete: true }),
+    alarms: () => [],
+    swarm: () =>
+      Promise.resolve({ nodeId, topic: 'a', isInSwarm: false, addresses: [], streams: [], missing: [], nodes: [] }),
+  }
+}
+
 /** What operators see of a node that tests do not have. */
 export function operationsFor(nodeId: string): ApiOptions['operations'] {
   const identity = (epoch: number) => ({ nodeId, peerId: '12D3KooW', epoch })

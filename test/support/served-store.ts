@@ -11,7 +11,7 @@ import { ask, type Reply } from './ask.js'
 import { Collector } from './collector.js'
 import { openReplica } from './replica.js'
 import type { OpenedStore } from './store.js'
-import { operationsFor } from './operations.js'
+import { operationsFor, viewsFor } from './operations.js'
 import { temporaryDirectory } from './temporary-directory.js'
 
 /** An item of an answer, as apps see it. */
@@ -79,6 +79,7 @@ export async function serveStore(t: Test, opened?: OpenedStore): Promise<ServedS
     log: () => [],
     metrics: () => '',
     streams: () => store.streams(),
+    views: viewsFor(store.nodeId),
     explainRoute: () => ({ into: 'default', streamNumber: 0, route: undefined, routes: [], retention: undefined }),
     explain: () => Promise.resolve({}),
   })

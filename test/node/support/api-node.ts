@@ -3,7 +3,7 @@ import { encodeBase64, systemClock } from '../../../core/index.js'
 import { createApi, SignedTokens, type Api, type ApiOptions } from '../../../node/api/index.js'
 import { MemoryBlobs } from './memory-blobs.js'
 import { MemoryEvents } from './memory-events.js'
-import { operationsFor } from '../../support/operations.js'
+import { operationsFor, viewsFor } from '../../support/operations.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 export interface ApiNode {
@@ -66,6 +66,7 @@ export async function startApi(
     log: () => [{ number: 1, time: 5, level: 'info', message: 'x', details: { any: ['thing'] } }],
     metrics: () => '# no metrics\n',
     streams: () => Promise.resolve([]),
+    views: viewsFor(nodeId),
     explainRoute: () => ({ into: 'default', streamNumber: 0, route: undefined, routes: [], retention: undefined }),
     explain: () => Promise.resolve(NOTHING_EXPLAINED),
     ...changes,

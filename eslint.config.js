@@ -19,7 +19,7 @@ const nodeGlobals = Object.fromEntries(
 )
 
 export default tseslint.config(
-  { ignores: ['dist/', '.tap/', '.cache/', 'coverage/', 'aql/grammar.js', 'aql/grammar.d.ts', 'test/fixtures/'] },
+  { ignores: ['dist/', 'release/', '.tap/', '.cache/', 'coverage/', 'aql/grammar.js', 'aql/grammar.d.ts', 'test/fixtures/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   eslint.configs.recommended,
   {

@@ -8,7 +8,7 @@ import { root } from './paths.mjs'
 const stampFile = join(root, 'dist/.sources')
 
 /** Top-level folders without source; everything else is looked through. */
-const skipped = new Set(['node_modules', 'dist', 'coverage', 'docs'])
+const skipped = new Set(['node_modules', 'dist', 'release', 'coverage', 'docs'])
 
 /** Content, not times: a checkout or a copy changes times only. Some 400 files take about 30 ms. */
 export function hashSources() {

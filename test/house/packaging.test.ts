@@ -1,16 +1,19 @@
 // The files of packaging/ against a real node and the tools of the system.
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { parse } from 'yaml'
 import { openDaemonPair } from '../support/daemon-pair.js'
 import { readExposition, type ShownMetric } from '../support/exposition.js'
+import { plainNode } from '../support/plain-node.js'
 import { until } from '../support/store.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
-const folder = fileURLToPath(new URL('../../../packaging/', import.meta.url))
+const checkout = fileURLToPath(new URL('../../..', import.meta.url))
+const folder = join(checkout, 'packaging')
 const read = (name: string) => readFile(join(folder, name), 'utf8')
 
 interface Rule {
@@ -19,6 +22,23 @@ interface Rule {
   readonly for?: string
   readonly labels: { readonly severity: string }
   readonly annotations: { readonly summary: string; readonly description: string }
+}
+
+interface Manifest {
+  readonly name: string
+  readonly version: string
+  readonly license?: string
+  readonly dependencies?: Readonly<Record<string, string>>
+}
+
+/** As far as it is looked at. */
+interface Materials {
+  readonly components: readonly {
+    readonly 'bom-ref': string
+    readonly licenses: readonly { readonly expression?: string; readonly license?: { readonly id: string } }[]
+    readonly hashes: readonly { readonly content: string }[]
+  }[]
+  readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[]
 }
 
 interface Panel {
@@ -125,12 +145,6 @@ function lacks(tool: string, argument = '--version'): string | false {
   return spawnSync(tool, [argument]).status === 0 ? false : `${tool} is not installed`
 }
 
-t.test('promtool accepts the alert rules', { skip: lacks('promtool') }, (t) => {
-  const { status, stderr } = spawnSync('promtool', ['check', 'rules', join(folder, 'prometheus-alerts.yml')])
-  t.equal(status, 0, stderr.toString())
-  t.end()
-})
-
 t.test('systemd rates the exposure of the service at 1.5 or less', { skip: lacks('systemd-analyze') }, (t) => {
   const unit = join(folder, 'millrace.service')
   const args = ['security', '--offline=true', '--no-pager', '--threshold=15', unit]
@@ -159,3 +173,47 @@ t.test('sysusers makes the user of the service', { skip: lacks('systemd-sysusers
   const [, user = ''] = /^User=(.+)$/m.exec(await read('millrace.service')) ?? []
   t.match(await readFile(join(root, 'etc/passwd'), 'utf8'), new RegExp(`^${user}:.*:/var/lib/millrace:`, 'm'))
 })
+
+t.test('the bill of materials has every package that a node loads, with version and licence', async (t) => {
+  const [command, args] = plainNode([join(checkout, 'scripts/build-sbom.mjs')])
+  const { stdout } = spawnSync(command, args, { encoding: 'utf8' })
+  const { components, dependencies } = JSON.parse(stdout) as Materials
+  const listed = new Map(components.map((component) => [component['bom-ref'], component]))
+  t.equal(listed.size, components.length)
+  const installed = [...(await installedFor(checkout)).values()]
+  t.ok(installed.length > 100)
+  const lacking = installed.filter(({ name, version, license }) => {
+    const { licenses = [], hashes = [] } = listed.get(`pkg:npm/${name.replace('@', '%40')}@${version}`) ?? {}
+    const licence = licenses[0]?.expression ?? licenses[0]?.license?.id
+    return licence !== license?.replace(/^\((.*)\)$/, '$1') || !/^[0-9a-f]{128}$/.test(hashes[0]?.content ?? '')
+  })
+  t.same(lacking, [])
+  const project = dependencies.filter(({ ref }) => !listed.has(ref))
+  t.match(project, [{ ref: /^pkg:npm\/millrace@/ }])
+  t.same(
+    dependencies.flatMap(({ dependsOn }) => dependsOn).filter((ref) => !listed.has(ref)),
+    [],
+  )
+  t.equal(spawnSync(command, args, { encoding: 'utf8' }).stdout, stdout, 'it is the same every time')
+})
+
+/** What Node would find, package by package, beginning at a folder: by path. */
+async function installedFor(folder: string, found = new Map<string, Manifest>()): Promise<Map<string, Manifest>> {
+  const { dependencies = {} } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as Manifest
+  for (const name of Object.keys(dependencies)) {
+    const path = nodeModulesOf(folder)
+      .map((modules) => join(modules, name))
+      .find((place) => existsSync(join(place, 'package.json')))
+    if (path === undefined) throw new Error(`${name} is not installed for ${folder}`)
+    if (found.has(path)) continue
+    found.set(path, JSON.parse(await readFile(join(path, 'package.json'), 'utf8')) as Manifest)
+    await installedFor(path, found)
+  }
+  return found
+}
+
+/** From the nearest to that of the checkout. */
+function nodeModulesOf(folder: string): string[] {
+  const own = join(folder, 'node_modules')
+  return folder === checkout || folder === dirname(folder) ? [own] : [own, ...nodeModulesOf(dirname(folder))]
+}

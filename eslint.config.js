@@ -19,7 +19,18 @@ const nodeGlobals = Object.fromEntries(
 )
 
 export default tseslint.config(
-  { ignores: ['dist/', 'release/', '.tap/', '.cache/', 'coverage/', 'aql/grammar.js', 'aql/grammar.d.ts', 'test/fixtures/'] },
+  {
+    ignores: [
+      'dist/',
+      'release/',
+      '.tap/',
+      '.cache/',
+      'coverage/',
+      'aql/grammar.js',
+      'aql/grammar.d.ts',
+      'test/fixtures/',
+    ],
+  },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   eslint.configs.recommended,
   {

@@ -15,6 +15,7 @@ import { draftText, type EventDraft } from './event-draft.js'
 import { followOverHttp } from './http-answer.js'
 import { splitLines } from './lines.js'
 import type { IdentityInfo, Readiness, ReloadInfo, TopicInfo } from './node-info.js'
+import type { LogLine, LogSeverity, RunningQuery } from './operation.js'
 import type { PeersReport } from './peers.js'
 import { readText, Requests, type AppManifest, type GivenToken } from './requests.js'
 import type { Delivery } from './resume-point.js'
@@ -292,6 +293,25 @@ export class Client implements AsyncDisposable {
   async route(tags: readonly string[], appId: string, signal?: AbortSignal, draft?: string): Promise<RouteReport> {
     const body = JSON.stringify({ tags, appId, draft })
     return (await this.#requests.askJson('POST', '/api/millrace/v1/route', body, signal)) as RouteReport
+  }
+
+  /** Queries and subscriptions under way: those of this app, and over the Unix socket all. */
+  async queries(signal?: AbortSignal): Promise<readonly RunningQuery[]> {
+    const reply = await this.#requests.askJson('GET', '/api/millrace/v1/queries', undefined, signal)
+    return (reply as { queries: RunningQuery[] }).queries
+  }
+
+  /** Ends one of them. */
+  async endQuery(id: string, signal?: AbortSignal): Promise<RunningQuery> {
+    const path = `/api/millrace/v1/queries/${encodeURIComponent(id)}`
+    return (await this.#requests.askJson('DELETE', path, undefined, signal)) as RunningQuery
+  }
+
+  /** The last lines of the node's log, oldest first. @param level this one and above */
+  async log(level: LogSeverity, limit: number, signal?: AbortSignal): Promise<readonly LogLine[]> {
+    const path = `/api/millrace/v1/log?level=${level}&limit=${String(limit)}`
+    const reply = await this.#requests.askJson('GET', path, undefined, signal)
+    return (reply as { entries: LogLine[] }).entries
   }
 
   /** The token that requests carry, for what asks beside this client. */

@@ -33,11 +33,14 @@ export class RequestRefusedError extends MillraceError {
   readonly status: number
   /** The code that the node gave, such as `ERR_BAD_REQUEST`. */
   readonly wireCode: string
+  /** What else the node said, such as the place of a fault in a query: `line`, `column`, `offset`, `reason`. */
+  readonly details: Readonly<Record<string, unknown>>
 
-  constructor(status: number, wireCode: string, message: string) {
+  constructor(status: number, wireCode: string, message: string, details: Readonly<Record<string, unknown>> = {}) {
     super(message)
     this.status = status
     this.wireCode = wireCode
+    this.details = details
   }
 }
 

@@ -87,15 +87,16 @@ export class Requests {
 async function accept(response: TransportResponse): Promise<TransportResponse> {
   if (response.status >= 200 && response.status < 300) return response
   const text = await readText(response)
-  const { code, message } = errorBody(text)
-  throw new RequestRefusedError(response.status, code, message ?? `HTTP status ${String(response.status)}`)
+  const { code, message, details } = errorBody(text)
+  throw new RequestRefusedError(response.status, code, message ?? `HTTP status ${String(response.status)}`, details)
 }
 
-function errorBody(text: string): { readonly code: string; readonly message?: string } {
+function errorBody(text: string): { code: string; message?: string; details?: Record<string, unknown> } {
   try {
     const body: unknown = JSON.parse(text)
     if (typeof body === 'object' && body !== null && 'code' in body && 'message' in body) {
-      return { code: String(body.code), message: String(body.message) }
+      const { code, message, ...details } = body
+      return { code: String(code), message: String(message), details }
     }
   } catch {
     // Not from a node of ours, or not an error body: the status has to do.

@@ -9,7 +9,7 @@ export interface TransportRequest {
   /** Beginning with `/`. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string | Uint8Array
+  readonly body?: string | Uint8Array<ArrayBuffer>
   readonly signal?: AbortSignal | undefined
 }
 

@@ -8,6 +8,7 @@ const arrows = {
   replication: ['core', 'storage'],
   node: ['core', 'aql', 'storage', 'config', 'replication'],
   client: ['core'],
+  console: ['core', 'client'],
   cli: ['core', 'config', 'client', 'node'],
 }
 
@@ -17,6 +18,7 @@ const owners = {
   'classic-level': 'storage',
   yaml: 'config',
   ws: 'node|client',
+  '(preact|uplot|@codemirror|@lezer)': 'console',
   '(@libp2p|@chainsafe|@multiformats|libp2p|uint8arraylist)': 'replication',
 }
 
@@ -87,9 +89,16 @@ module.exports = {
       to: { dependencyTypes: ['core'] },
     },
     {
+      name: 'the-page-runs-in-browsers',
+      severity: 'error',
+      from: { path: '^console/' },
+      to: { dependencyTypes: ['core', 'npm-no-pkg', 'npm-unknown', 'undetermined'] },
+    },
+    {
       name: 'declared-dependencies-only',
       severity: 'error',
-      from: { path: product },
+      // What the page needs is built into it.
+      from: { path: product, pathNot: '^console/' },
       to: {
         dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'undetermined'],
         pathNot: '(^|/)node_modules/@types/',
@@ -104,7 +113,7 @@ module.exports = {
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'node', 'types', 'default'],
-      extensions: ['.ts', '.js', '.d.ts', '.json'],
+      extensions: ['.ts', '.tsx', '.js', '.d.ts', '.json', '.css'],
     },
   },
 }

@@ -1,5 +1,5 @@
-// Generates the AQL parser, compiles everything to dist/, puts files beside it that tsc does not copy, and removes what
-// was compiled from sources that are gone (a deleted test must not go on running).
+// Generates the AQL parser, compiles everything to dist/, builds the page, puts files beside it that tsc does not copy, and
+// removes what was compiled from sources that are gone (a deleted test must not go on running).
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ const sourceOf = (path) => path.replace(/\.(d\.ts|js|js\.map)$/, '.ts')
 const outputs = () =>
   existsSync(dist)
     ? readdirSync(dist, { recursive: true }).filter(
-        (path) => /\.(d\.ts|js|js\.map)$/.test(path) && !/grammar\./.test(path),
+        (path) => /\.(d\.ts|js|js\.map)$/.test(path) && !/grammar\.|^console[\\/]page/.test(path),
       )
     : []
 
@@ -34,5 +34,6 @@ if (existsSync(join(root, 'aql/grammar.js'))) {
   copyFileSync(join(root, 'aql/grammar.js'), join(dist, 'aql/grammar.js'))
 }
 for (const path of outputs()) if (!existsSync(join(root, sourceOf(path)))) rmSync(join(dist, path), { force: true })
+run(['scripts/build-console.mjs'])
 if (existsSync(mainFile)) chmodSync(mainFile, 0o755)
 markBuilt()

@@ -32,7 +32,10 @@ const strange = files.filter(
   (path) => !/^(dist\/|examples\/[\w-]+\.yml$|README\.md$|LICENSE$|CHANGELOG\.md$|package\.json$)/.test(path),
 )
 if (strange.length > 0) fail(`should not be in the package: ${strange.join(', ')}`)
-const forbidden = files.filter((path) => /^dist\/(test|bench|examples)\/|\.tsbuildinfo$|^dist\/\.sources$/.test(path))
+const forbidden = files.filter((path) =>
+  /^dist\/(test|bench|examples)\/|^dist\/console\/(?!page\/)|\.tsbuildinfo$|^dist\/\.[\w-]*sources$/.test(path),
+)
+if (!files.includes('dist/console/page/index.html')) fail('the page is not in the package')
 if (forbidden.length > 0) fail(`should not be in the package: ${forbidden.join(', ')}`)
 
 writeFileSync(join(scratch, 'package.json'), '{ "private": true, "type": "module" }\n')

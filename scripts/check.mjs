@@ -12,6 +12,8 @@ const jobs = {
   format: [...bin('prettier/bin/prettier.cjs'), '--check', '--log-level', 'warn', '.'],
   tracked: ['node', 'scripts/check-tracked.mjs'],
   types: [...bin('typescript/bin/tsc'), '-p', '.', '--noEmit', '--incremental', 'false'],
+  page: [...bin('typescript/bin/tsc'), '-p', 'console', '--incremental', 'false'],
+  'page-size': ['node', 'scripts/check-page.mjs'],
   arrows: [
     ...bin('dependency-cruiser/bin/dependency-cruise.mjs'),
     '--config',

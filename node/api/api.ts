@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events'
 import type { Server } from 'node:http'
 import { AccessGuard } from './access.js'
 import { addBlobRoutes } from './blob-routes.js'
+import { addConsoleRoutes } from './console-routes.js'
 import type { ApiContext } from './context.js'
 import { newCounters, type ApiCounters } from './counters.js'
 import { addConfigRoutes } from './config-routes.js'
@@ -78,6 +79,7 @@ function allRoutes(): Routes {
     addNodeRoutes,
     addBlobRoutes,
     addOpsRoutes,
+    addConsoleRoutes,
     addStreamRoutes,
     addConfigRoutes,
     addOperatorRoutes,

@@ -46,7 +46,14 @@ export function sourceFiles(folder) {
       found.push(...sourceFiles(path))
     } else if (
       /\.(ts|peggy)$/.test(path) ||
-      ['tsconfig.json', 'package-lock.json', 'scripts/build.mjs', 'scripts/generate-parser.mjs'].includes(path)
+      /^console\//.test(path) ||
+      [
+        'tsconfig.json',
+        'package-lock.json',
+        'scripts/build.mjs',
+        'scripts/build-console.mjs',
+        'scripts/generate-parser.mjs',
+      ].includes(path)
     ) {
       if (path !== 'aql/grammar.d.ts') found.push(path)
     }

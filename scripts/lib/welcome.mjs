@@ -12,6 +12,7 @@ export function welcome(ready, program, seconds) {
   return `
   millrace runs (ready after ${seconds.toFixed(1)} s; stop it with Ctrl-C)
 
+    page      ${url}/ui
     app API   ${(ready.api ?? []).join(', ') || 'none'}
     socket    ${ready.socket ?? 'none'}
     data      ${ready.data ?? 'unknown'}

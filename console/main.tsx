@@ -1,3 +1,8 @@
+// Before the pages, whose own styles may differ from these.
+import './style/tokens.css'
+import './style/base.css'
+import './style/parts.css'
+import './frame/frame.css'
 import { render } from 'preact'
 import { Client, fetchTransport } from '../client/index.js'
 import { App } from './frame/app.js'
@@ -6,10 +11,6 @@ import { operatorToken } from './frame/operator.js'
 import { applyTheme } from './frame/theme.js'
 import { Link } from './live/link.js'
 import { LinkProvider } from './live/use-polled.js'
-import './style/tokens.css'
-import './style/base.css'
-import './style/parts.css'
-import './frame/frame.css'
 
 /** Apps below `com.example.` need no permission. */
 const MANIFEST = { appId: 'com.example.millrace.console', displayName: 'millrace console', version: '1' }

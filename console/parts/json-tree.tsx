@@ -41,7 +41,7 @@ function Value({ name, value, level }: ValueProps): JSX.Element {
 }
 
 function Members({ name, value, level }: ValueProps & { value: object }): JSX.Element {
-  const entries = Object.entries(value)
+  const entries = Object.entries(value as Readonly<Record<string, unknown>>)
   const shown = entries.slice(0, MOST_MEMBERS)
   const [open, close] = Array.isArray(value) ? ['[', ']'] : ['{', '}']
   return (

@@ -46,7 +46,7 @@ export function Chart(props: { rows: readonly EventLine[]; column: string; drawn
 /** In words, for those who do not see it. */
 function describe(rows: readonly EventLine[], column: string): string {
   const [times, values] = pointsOf(rows, column)
-  const numbers = values.filter((value) => value !== null && value !== undefined)
+  const numbers = values.filter((value) => value !== null)
   const [first, last] = [times[0], times.at(-1)]
   if (first === undefined || last === undefined || numbers.length === 0) return `${column}: no numbers`
   const least = numbers.reduce((a, b) => Math.min(a, b))

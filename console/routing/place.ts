@@ -6,7 +6,7 @@ export function placeOf(text: string, { line, column, length }: DraftNote): { fr
   const before = lines.slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0)
   const row = lines[line - 1] ?? ''
   // Columns count characters.
-  const units = (characters: number): number => [...row].slice(0, characters).join('').length
+  const units = (characters: number): number => Array.from(row).slice(0, characters).join('').length
   const from = before + units(column - 1)
   return { from, to: Math.max(from, before + units(column - 1 + Math.max(1, length))) }
 }

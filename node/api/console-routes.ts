@@ -59,7 +59,7 @@ function sendFile({ request, response, common }: Exchange, file: ConsoleFile | u
     response.end()
     return
   }
-  const isGzip = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(String(request.headers['accept-encoding'] ?? ''))
+  const isGzip = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(request.headers['accept-encoding'] ?? '')
   const body = isGzip ? file.gzipped : file.bytes
   const encoding = isGzip ? ['content-encoding', 'gzip'] : []
   response.writeHead(200, [

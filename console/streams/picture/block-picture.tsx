@@ -35,7 +35,7 @@ export function BlockPicture(props: {
   const oldestMs = (report.blocks[0]?.oldestTimestamp ?? nowMs * 1000) / 1000
   const scale = timeScale(oldestMs, nowMs, LEFT, Math.max(LEFT + 1, width - 16), fold)
   const full = fullOf(report, height)
-  const drawn = drawBlocks(report.blocks, height, full, scale)
+  const drawn = drawBlocks(report.blocks, height, full, scale, fold?.before)
   return (
     <div ref={ref} class="block-picture">
       <svg
@@ -144,7 +144,7 @@ function Block(props: {
     <g
       ref={ref}
       class={isChosen ? 'block chosen' : 'block'}
-      tabIndex={isChosen || isFirst ? 0 : -1}
+      tabindex={isChosen || isFirst ? 0 : -1}
       role="button"
       aria-pressed={isChosen}
       aria-label={`${blockName(block)}: ${blockFacts(block, nowMs)}. ${fateSentence(block, nowMs)}`}

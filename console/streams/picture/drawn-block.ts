@@ -84,19 +84,23 @@ export function spanOf(
  *
  * @param full what a block at full height has
  * @param scale time in milliseconds to pixels
+ * @param before so many stand before the fold
  */
 export function drawBlocks(
   blocks: readonly BlockReport[],
   height: Height,
   full: number,
-  { x, right }: Pick<TimeScale, 'x' | 'right'>,
+  { x, right, fold }: TimeScale,
+  before = blocks.length,
 ): readonly DrawnBlock[] {
   const gap = blocks.length > 60 ? 0.8 : 3
   return blocks.map((block, index) => {
     const { fromMs, toMs } = spanOf(block, blocks[index - 1], blocks[index + 1])
     const form = formOf(block)
     const least = form === 'open' ? 10 : form === 'lost' ? 4 : 2
-    const from = Math.min(x(fromMs), right - least)
+    // Both sides of a fold may be of the same time.
+    const behind = index < before ? 0 : (fold?.right ?? 0)
+    const from = Math.min(Math.max(x(fromMs), behind), right - least)
     return {
       block,
       form,

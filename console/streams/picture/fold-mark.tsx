@@ -7,21 +7,19 @@ import type { TimeScale } from './time-scale.js'
 /** Stands for the blocks in the middle that are not drawn. */
 export function FoldMark(props: { fold: Fold; scale: TimeScale; rows: Rows; onOpen: () => void }): JSX.Element {
   const { fold, scale, rows, onOpen } = props
-  const from = scale.x(fold.fromMs)
-  const middle = (from + scale.x(fold.toMs)) / 2
-  const width = scale.x(fold.toMs) - from
+  const { left, right } = scale.fold ?? scale
   return (
     <g class="fold" onClick={onOpen}>
       <rect
-        x={from}
+        x={left}
         y={rows.top}
-        width={width}
+        width={right - left}
         height={rows.bottom - rows.top}
         fill="var(--sunk)"
         stroke="var(--line2)"
         stroke-dasharray="2 4"
       />
-      <text x={middle} y={(rows.top + rows.bottom) / 2} text-anchor="middle">
+      <text x={(left + right) / 2} y={(rows.top + rows.bottom) / 2} text-anchor="middle">
         … {fold.blocks === undefined ? 'more' : count(fold.blocks)} blocks …
       </text>
     </g>

@@ -2,7 +2,9 @@
 export interface TimeScale {
   readonly left: number
   readonly right: number
-  x(ms: number): number
+  /** Where the fold stands. */
+  readonly fold: { readonly left: number; readonly right: number } | undefined
+  readonly x: (ms: number) => number
 }
 
 /** A span of time that is folded; milliseconds since 1970. */
@@ -19,7 +21,7 @@ export function timeScale(oldestMs: number, nowMs: number, left: number, right: 
   // A little room is left before the oldest.
   if (fold === undefined) {
     const span = Math.max(1, (nowMs - oldestMs) * 1.012)
-    return { left, right, x: (ms) => right - ((right - left) * (nowMs - Math.min(ms, nowMs))) / span }
+    return { left, right, fold, x: (ms) => right - ((right - left) * (nowMs - Math.min(ms, nowMs))) / span }
   }
   const half = (right - left - FOLD_WIDTH) / 2
   const place = (ms: number, fromMs: number, toMs: number, from: number, to: number): number =>
@@ -29,7 +31,7 @@ export function timeScale(oldestMs: number, nowMs: number, left: number, right: 
     if (ms < fold.toMs) return place(ms, fold.fromMs, fold.toMs, left + half, right - half)
     return place(Math.min(ms, nowMs), fold.toMs, nowMs, right - half, right)
   }
-  return { left, right, x }
+  return { left, right, fold: { left: left + half, right: right - half }, x }
 }
 
 const MINUTE_MS = 60_000

@@ -175,11 +175,7 @@ function outcomeFor(
     const offset = place.nextOffset
     return { kind: 'contradiction', offset, reason: `two blocks hold the event before offset ${String(offset)}` }
   }
-  if (!block.previousHash.equals(place.hash)) {
-    const offset = place.nextOffset
-    const reason = `the events before offset ${String(offset)} are different ones`
-    return { kind: 'contradiction', offset, reason }
-  }
+  if (!block.previousHash.equals(place.hash)) return otherEvents(place.nextOffset)
   if ((block.lines.lamports[0] ?? 0) < place.nextLamport) return malformed('its lamports do not rise')
   return undefined
 }
@@ -187,7 +183,13 @@ function outcomeFor(
 function outcomeBesideTail(block: VerifiedBlock, state: StreamState): AdoptOutcome {
   if (block.from < state.tailEnd) return { kind: 'overlap' }
   if (block.from > state.tailEnd) return { kind: 'gap', nextOffset: state.tailEnd }
+  // Of another history no signature comes that would fit the tail.
+  if (!block.previousHash.equals(state.hash)) return otherEvents(state.tailEnd)
   return { kind: 'unsealed', from: state.tail()[0]?.firstOffset ?? block.from }
+}
+
+function otherEvents(offset: number): Contradiction {
+  return { kind: 'contradiction', offset, reason: `the events before offset ${String(offset)} are different ones` }
 }
 
 function forgetTail(state: StreamState): WriteStep[] {

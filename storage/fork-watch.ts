@@ -149,7 +149,7 @@ export class ForkWatch {
     known: readonly SignedStatement[],
   ): Promise<SignedStatement | undefined> {
     const { topic } = this.#options
-    const heads = [...state.heads.values()].sort((one, other) => other.nextOffset - one.nextOffset)
+    const heads = [...state.heads.values()].sort((one, other) => one.nextOffset - other.nextOffset)
     const covering = heads.filter(({ nextOffset }) => nextOffset >= offset).map((head) => this.statementOf(head))
     const blocks = [await this.#blockAt(state, offset - 1), await this.#blockAt(state, offset)].flatMap(
       (each) => each ?? [],
@@ -159,10 +159,11 @@ export class ForkWatch {
       const statement = other === undefined ? undefined : readStatement(topic, ours)
       return statement !== undefined && other !== undefined && contradictionBetween(statement, other) !== undefined
     }
-    const [newest] = heads
+    const newest = heads.at(-1)
     const rest = newest === undefined ? [] : [this.statementOf(newest)]
     const all = [...known, ...covering, ...blocks, ...rest]
-    return all.find(shows) ?? all[0]
+    // Who holds the other history sees it beside what ends soon after the place, even if nobody else does.
+    return all.find(shows) ?? known[0] ?? blocks[0] ?? all[0]
   }
 
   async #blockAt(state: StreamState, offset: number): Promise<SignedStatement | undefined> {

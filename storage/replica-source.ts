@@ -9,6 +9,7 @@ import { joinLines, lineBytes, lineCount } from './lines.js'
 import type { IndexReader } from './index-reader.js'
 import { headSigningBytes, type HeadStatement, type SignedHead, type Tip } from './signed-head.js'
 import { DEFAULT_STREAM, type StreamNames } from './stream-names.js'
+import { beginSaidAt } from './stream-record.js'
 import type { StreamState } from './stream-state.js'
 import type { StreamTable } from './stream-table.js'
 import type { TailBlock, TailPart } from './tail-block.js'
@@ -38,8 +39,6 @@ export interface ReplicaSourceOptions {
 /** Reads streams in the forms that travel, and signs how far own streams got. */
 export class ReplicaSource {
   readonly #options: ReplicaSourceOptions
-  /** First offsets as the newest heads of own streams say. */
-  readonly #begins = new Map<StreamId, number>()
   /** Heads signed while their events were on the way to the disk; `undefined` where the next one is to be. */
   readonly #prepared = new Map<StreamId, SignedHead | undefined>()
 
@@ -148,13 +147,13 @@ export class ReplicaSource {
   prepareHead(state: StreamState, tip: Tip): void {
     const { alwaysSynced } = this.#options
     const isWanted = this.#prepared.has(state.stream) && this.#prepared.get(state.stream) === undefined
-    if (alwaysSynced && isWanted) this.#prepared.set(state.stream, this.#sign(state, tip, state.record.firstOffset))
+    if (alwaysSynced && isWanted)
+      this.#prepared.set(state.stream, this.#sign(state, tip, beginSaidAt(state.record, tip.nextOffset)))
   }
 
   #signNewest(state: StreamState, tip: Tip): SignedHead {
     const { stream, number, record } = state
-    const { firstOffset } = record
-    this.#begins.set(stream, firstOffset)
+    const firstOffset = beginSaidAt(record, tip.nextOffset)
     const prepared = this.#prepared.get(stream)
     this.#prepared.set(stream, undefined)
     const isPrepared =
@@ -218,9 +217,10 @@ export class ReplicaSource {
     const last = parts.at(-1)
     if (last === undefined) return undefined
     const tip = tipOf(block, last)
-    // A head that ends before the newest is passed on by nobody, so what it says to be pruned few would hear.
     const isNewest = tip.nextOffset === limit
-    const head = isNewest ? this.#signNewest(state, tip) : this.#sign(state, tip, this.#begins.get(state.stream) ?? 0)
+    const head = isNewest
+      ? this.#signNewest(state, tip)
+      : this.#sign(state, tip, beginSaidAt(state.record, tip.nextOffset))
     return runOf(block, first, parts, head)
   }
 }

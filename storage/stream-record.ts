@@ -22,9 +22,21 @@ export interface StreamRecord {
   readonly nextLamport: number
   /** Timestamp of the newest sealed event, µs. */
   readonly newestTimestamp: number
+  /** Where it began before the latest prunes, oldest first; of those alone that happened since its tail began. */
+  readonly earlierBegins: readonly EarlierBegin[]
 }
 
-const VERSION = 1
+/** What heads of the time before a prune say. */
+export interface EarlierBegin {
+  readonly firstOffset: number
+  /** How far the stream reached when that was pruned. */
+  readonly nextOffset: number
+}
+
+/** Version 1 has no earlier begins. */
+const VERSION = 2
+/** More prunes than that do not happen while a block is open. */
+const MAX_EARLIER_BEGINS = 16
 
 export function emptyStreamRecord(stream: StreamId): StreamRecord {
   return {
@@ -36,7 +48,22 @@ export function emptyStreamRecord(stream: StreamId): StreamRecord {
     storedBytes: 0,
     nextLamport: 0,
     newestTimestamp: 0,
+    earlierBegins: [],
   }
+}
+
+/** Remembers where a stream began, before it begins later. @param nextOffset how far it reaches */
+export function withEarlierBegin({ earlierBegins, firstOffset, sealedEnd }: StreamRecord, nextOffset: number) {
+  const kept = earlierBegins.filter((each) => each.nextOffset > sealedEnd).slice(1 - MAX_EARLIER_BEGINS)
+  return [...kept, { firstOffset, nextOffset }]
+}
+
+/**
+ * What a head says of where its stream begins. The farther a head reaches, the more it says to be pruned, whenever it is
+ * signed: who knows the one that reaches farthest knows the most.
+ */
+export function beginSaidAt({ earlierBegins, firstOffset }: StreamRecord, nextOffset: number): number {
+  return earlierBegins.find((each) => nextOffset < each.nextOffset)?.firstOffset ?? firstOffset
 }
 
 export function encodeStreamRecord(stream: StreamId, record: StreamRecord): Buffer {
@@ -51,6 +78,11 @@ export function encodeStreamRecord(stream: StreamId, record: StreamRecord): Buff
   writer.varint(record.storedBytes)
   writer.varint(record.nextLamport)
   writer.f64(record.newestTimestamp)
+  writer.varint(record.earlierBegins.length)
+  for (const { firstOffset, nextOffset } of record.earlierBegins) {
+    writer.varint(firstOffset)
+    writer.varint(nextOffset)
+  }
   return sealValue(checkKey(stream), writer.finish())
 }
 
@@ -59,7 +91,7 @@ export function decodeStreamRecord(stream: StreamId, value: Buffer): StreamRecor
   const place = { stream, offset: 0, part: 'stream record' }
   const reader = new ByteReader(openValue(checkKey(stream), value, place), CHECK_LENGTH, place)
   const version = reader.u8()
-  if (version !== VERSION) reader.fail(`its format ${String(version)} is not known to this version`)
+  if (version !== VERSION && version !== 1) reader.fail(`its format ${String(version)} is not known to this version`)
   const record = {
     firstOffset: reader.varint(),
     sealedEnd: reader.varint(),
@@ -69,9 +101,16 @@ export function decodeStreamRecord(stream: StreamId, value: Buffer): StreamRecor
     storedBytes: reader.varint(),
     nextLamport: reader.varint(),
     newestTimestamp: reader.f64(),
+    earlierBegins: version === 1 ? [] : readEarlierBegins(reader),
   }
   reader.end()
   return record
+}
+
+function readEarlierBegins(reader: ByteReader): EarlierBegin[] {
+  const count = reader.varint()
+  if (count > MAX_EARLIER_BEGINS) reader.fail(`it names ${String(count)} earlier begins`)
+  return Array.from({ length: count }, () => ({ firstOffset: reader.varint(), nextOffset: reader.varint() }))
 }
 
 function checkKey(stream: StreamId): string {

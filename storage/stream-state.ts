@@ -4,7 +4,7 @@ import type { BlockSummary } from './block-summary.js'
 import type { ForkProof } from './fork-proof.js'
 import { StreamKeys } from './keys.js'
 import type { SignedHead } from './signed-head.js'
-import { emptyStreamRecord, type StreamRecord } from './stream-record.js'
+import { emptyStreamRecord, withEarlierBegin, type StreamRecord } from './stream-record.js'
 import { TailBlock, type TailPart } from './tail-block.js'
 
 /** One stream in memory: totals of its sealed blocks and all of its tail. Own and foreign streams are the same thing. */
@@ -185,6 +185,7 @@ export class StreamState {
     return {
       ...this.record,
       firstOffset: last.firstOffset + last.count,
+      earlierBegins: this.isReplica ? [] : withEarlierBegin(this.record, this.tailEnd),
       blocks: this.record.blocks - dropped.length,
       storedBytes: dropped.reduce((sum, block) => sum - block.storedBytes, this.record.storedBytes),
     }

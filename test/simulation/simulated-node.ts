@@ -359,8 +359,9 @@ export class SimulatedNode {
   #logger(state: { readonly alive: boolean }) {
     const told = (level: string) => (fields: object, message: string) => {
       if (!state.alive) return
-      const { err } = fields as { err?: Error }
-      this.#observer.note(`${this.name} logs ${message}`)
+      const { err, stream, reason } = fields as { err?: Error; stream?: StreamId; reason?: string }
+      const details = [stream?.slice(-7), reason].flatMap((each) => each ?? [])
+      this.#observer.note([`${this.name} logs ${message}`, ...details].join(' · '))
       if (isExpected(message, this) || /two histories/.test(message)) return
       this.#observer.fault(`${this.name} logs ${level}: ${message}${err === undefined ? '' : ` (${err.message})`}`)
     }

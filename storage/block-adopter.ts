@@ -193,7 +193,6 @@ function otherEvents(offset: number): Contradiction {
 }
 
 function forgetTail(state: StreamState): WriteStep[] {
-  const tail = state.tail().flatMap(({ parts }) => parts.map(({ lines }) => state.keys.at('tail', lines.firstOffset)))
   const heads = [...state.heads.keys()].map((offset) => state.keys.at('head', offset))
-  return [...tail, ...heads].map((key) => ({ type: 'del', key }))
+  return [...state.tailKeys(state.tail()), ...heads].map((key) => ({ type: 'del', key }))
 }

@@ -18,16 +18,26 @@ export interface BlockSeal {
 
 /** Notes the signature of a block of the tail, which ends the block if it is still open. */
 export function sealTail(state: StreamState, seal: BlockSeal, topic: string): ApplyOutcome {
-  const { firstOffset, nextOffset, signature } = seal
+  const { nextOffset, signature } = seal
   if (nextOffset <= state.record.sealedEnd) return { kind: 'known' }
   if (nextOffset > state.nextOffset) return { kind: 'gap', nextOffset: state.nextOffset }
-  const block = state.tail().find((each) => each.firstOffset === firstOffset)
-  if (block?.endOffset !== nextOffset) return malformed('it does not fit the blocks that are held')
+  const block = blockOf(state, seal)
+  if (block === undefined) return malformed('it does not fit the blocks that are held')
   if (block.signature !== undefined) return { kind: 'known' }
   if (!isSignedBy(block, topic, signature)) return malformed('its signature is wrong')
   block.signature = Buffer.from(signature)
   if (block === state.open) state.closeOpen()
   return { kind: 'applied', nextOffset: state.nextOffset }
+}
+
+/** Whether it is the signature of a block that lies whole in the tail and has none yet. */
+export function fitsTail(state: StreamState, seal: BlockSeal, topic: string): boolean {
+  const block = blockOf(state, seal)
+  return block !== undefined && block.signature === undefined && isSignedBy(block, topic, seal.signature)
+}
+
+function blockOf(state: StreamState, { firstOffset, nextOffset }: BlockSeal): TailBlock | undefined {
+  return state.tail().find((each) => each.firstOffset === firstOffset && each.endOffset === nextOffset)
 }
 
 function isSignedBy({ previousHash, parts }: TailBlock, topic: string, signature: Uint8Array): boolean {

@@ -11,6 +11,8 @@ import { decodeBase64, encodeBase64, parseStreamId, streamIdOf, type StreamId } 
  *     0x13 stream offset               summary of a group of blocks, by the offset of its first event
  *     0x14 stream offset               signed head, by the offset of the first event of its block
  *     0x15 stream                      proofs of a fork
+ *     0x16 stream offset               signature of a block of a tail, by the offset of its first event
+ *     0x17 stream                      signed head beyond what is held, for what it says to be pruned
  *     0x18 arrival                     block that was pruned and whose room is not given back yet
  *     0x20 app 0x00 path               blob
  */
@@ -22,12 +24,14 @@ export const KIND = {
   group: 0x13,
   head: 0x14,
   fork: 0x15,
+  seal: 0x16,
+  announced: 0x17,
   freed: 0x18,
   blob: 0x20,
 } as const
 
 /** Kinds of keys that carry a stream and an offset. */
-export type StreamKeyKind = 'tail' | 'block' | 'group' | 'head'
+export type StreamKeyKind = 'tail' | 'block' | 'group' | 'head' | 'seal'
 
 /** Node id 32 bytes, stream number 8 bytes. */
 export const STREAM_LENGTH = 40
@@ -52,6 +56,10 @@ export class StreamKeys {
     return Buffer.concat([Buffer.of(KIND.fork), this.#stream])
   }
 
+  get announced(): Buffer {
+    return Buffer.concat([Buffer.of(KIND.announced), this.#stream])
+  }
+
   at(kind: StreamKeyKind, offset: number): Buffer {
     const key = Buffer.allocUnsafe(1 + STREAM_LENGTH + 8)
     key[0] = KIND[kind]
@@ -67,7 +75,7 @@ export function streamOfKey(key: Buffer): StreamId {
   return streamIdOf(encodeBase64(node), Number(key.readBigUInt64BE(1 + NODE_LENGTH)))
 }
 
-/** The offset in a key of kind tail, block, group or head. */
+/** The offset in a key of a kind that carries one. */
 export function offsetOfKey(key: Buffer): number {
   return Number(key.readBigUInt64BE(1 + STREAM_LENGTH))
 }

@@ -1,14 +1,14 @@
 import { parseStreamId, type StreamId } from '../core/index.js'
 import { CorruptRecordError } from './corrupt-record.js'
-import type { Database } from './database.js'
+import type { Database, WriteStep } from './database.js'
 import { forkName } from './fork-watch.js'
 import type { Health } from './health.js'
-import { KIND, kindRange, offsetOfKey, singleKey, streamOfKey } from './keys.js'
+import { KIND, kindRange, offsetOfKey, singleKey, streamOfKey, StreamKeys } from './keys.js'
 import type { SignedHead } from './signed-head.js'
 import { decodeSingle, encodeSingle } from './single-value.js'
 import { StoreReadOnlyError } from './store-errors.js'
 import type { StoreLogger } from './store-options.js'
-import { decodeStoredHead, encodeStoredHead } from './stored-head.js'
+import { decodeAnnouncedHead, decodeStoredHead, encodeAnnouncedHead, encodeStoredHead } from './stored-head.js'
 import { StreamState } from './stream-state.js'
 import { EPOCH_SIZE, type StreamTable } from './stream-table.js'
 
@@ -44,7 +44,8 @@ export class OwnHistory {
   /** Gives the streams their stored heads; returns those that reach beyond what is held. */
   async load(): Promise<readonly SignedHead[]> {
     const beyond: SignedHead[] = []
-    for await (const head of this.#stored()) {
+    const stored = this.#read(KIND.head, (key, value) => decodeStoredHead(streamOfKey(key), offsetOfKey(key), value))
+    for await (const [, head] of stored) {
       const { streams } = this.#options
       const state = streams.get(head.stream)
       if (this.isPresent(head.stream)) {
@@ -55,14 +56,40 @@ export class OwnHistory {
       if (state === undefined || head.nextOffset > state.nextOffset) beyond.push(head)
       else state.heads = new Map([...state.heads, [head.blockOffset, head]])
     }
-    return beyond
+    return [...beyond, ...(await this.#announced())]
   }
 
-  async *#stored(): AsyncGenerator<SignedHead> {
+  /** Stored heads beyond what is held. Those that are not so any more have others in their place. */
+  async #announced(): Promise<SignedHead[]> {
+    const { meta, streams } = this.#options
+    const heads: SignedHead[] = []
+    const outdated: WriteStep[] = []
+    const stored = this.#read(KIND.announced, (key, value) => decodeAnnouncedHead(streamOfKey(key), value))
+    for await (const [key, head] of stored) {
+      const state = streams.get(head.stream)
+      if (state?.isReplica === true && head.nextOffset > state.nextOffset) {
+        state.prunedByOwner = Math.max(state.prunedByOwner, head.firstOffset)
+        heads.push(head)
+      } else outdated.push({ type: 'del', key })
+    }
+    if (outdated.length > 0) await meta.write(outdated, false)
+    return heads
+  }
+
+  /** Keeps on disk what a head of events that are missing here says to be pruned. */
+  async announce(head: SignedHead): Promise<void> {
+    const { announced } = new StreamKeys(head.stream)
+    await this.#options.meta.write([{ type: 'put', key: announced, value: encodeAnnouncedHead(head) }], false)
+  }
+
+  async *#read(
+    kind: number,
+    decode: (key: Buffer, value: Buffer) => SignedHead,
+  ): AsyncGenerator<[key: Buffer, head: SignedHead]> {
     const { meta, logger } = this.#options
-    for await (const [key, value] of meta.entries({ ...kindRange(KIND.head), limit: PAGE })) {
+    for await (const [key, value] of meta.entries({ ...kindRange(kind), limit: PAGE })) {
       try {
-        yield decodeStoredHead(streamOfKey(key), offsetOfKey(key), value)
+        yield [key, decode(key, value)]
       } catch (error) {
         if (!(error instanceof CorruptRecordError)) throw error
         // Another one comes with the next head that is heard.

@@ -76,10 +76,9 @@ export class Pruner {
     if (last === state.open) state.closeOpen()
     try {
       const after = recordBehind(record, last)
-      const keys = dropped.flatMap(({ parts }) => parts.map(({ lines }) => state.keys.at('tail', lines.firstOffset)))
       await this.#options.meta.write(
         [
-          ...keys.map((key): WriteStep => ({ type: 'del', key })),
+          ...state.tailKeys(dropped).map((key): WriteStep => ({ type: 'del', key })),
           { type: 'put', key: state.keys.record, value: encodeStreamRecord(state.stream, after) },
         ],
         true,

@@ -22,6 +22,7 @@ import type { Retention } from './retention.js'
 import type { Sealer } from './sealer.js'
 import { faultOfHead, type SignedHead, type Tip } from './signed-head.js'
 import type { StoreLogger } from './store-options.js'
+import { loadSeals } from './stored-seal.js'
 import { encodeStoredHead } from './stored-head.js'
 import type { StreamNames } from './stream-names.js'
 import { StreamState } from './stream-state.js'
@@ -132,6 +133,7 @@ export class ReplicaStore {
   async load(): Promise<void> {
     await this.#forks.load()
     for (const head of await this.#history.load()) this.#announce(head)
+    await loadSeals(this.#options)
   }
 
   /** All streams that events are held of, and that were heard of. */
@@ -253,8 +255,11 @@ export class ReplicaStore {
       return { kind: 'gap', nextOffset: 0 }
     }
     const isNext = run.from <= state.nextOffset
-    if (!isNext || state.isStopped) this.#heard(run.head)
-    if (state.isStopped) return { kind: 'frozen' }
+    if (state.isStopped) {
+      this.#heard(run.head)
+      return { kind: 'frozen' }
+    }
+    if (!isNext) await this.#heardAhead(state, run.head)
     if (endOf(run) <= state.nextOffset) {
       // Its head may say of the same events that more is pruned.
       const outcome = await this.#keepHead(state, run.head)
@@ -332,7 +337,7 @@ export class ReplicaStore {
     streams.hearLamport(head.lamport)
     const state = streams.get(head.stream)
     if (state === undefined || head.nextOffset > state.nextOffset) {
-      this.#heard(head)
+      await this.#heardAhead(state, head)
       this.#announce(head)
       return { kind: 'ahead', nextOffset: state?.nextOffset ?? 0 }
     }
@@ -486,6 +491,12 @@ export class ReplicaStore {
     if (state === undefined || firstOffset <= state.prunedByOwner) return
     state.prunedByOwner = firstOffset
     if (state.record.firstOffset < firstOffset) upkeep.wake()
+  }
+
+  /** The same of a head of events that are missing here: stored first, as nothing goes for what would be forgotten. */
+  async #heardAhead(state: StreamState | undefined, head: SignedHead): Promise<void> {
+    if (state?.isStopped === false && head.firstOffset > state.prunedByOwner) await this.#history.announce(head)
+    this.#heard(head)
   }
 
   #announce(head: SignedHead): void {

@@ -1,5 +1,5 @@
 import { EventBatch, type StreamId } from '../core/index.js'
-import { sealTail, type BlockSeal } from './block-seal.js'
+import { fitsTail, sealTail, type BlockSeal } from './block-seal.js'
 import type { WriteStep } from './database.js'
 import { endOf, FOREIGN_LIMITS, hashAt, type ForeignParts } from './foreign-parts.js'
 import { lineCount, payloadBytes } from './lines.js'
@@ -12,6 +12,7 @@ import { dictionaryOf } from './frames.js'
 import type { TailPart } from './tail-block.js'
 import { encodeTailRecordAsync } from './tail-record.js'
 import { encodeStoredHead } from './stored-head.js'
+import { encodeStoredSeal } from './stored-seal.js'
 
 /** Complete blocks of a replica that may wait in memory for their signatures, and bytes of their lines. */
 const MAX_UNSIGNED_BLOCKS = 64
@@ -103,6 +104,8 @@ export class ReplicaDraft {
   /** Set when the stream begins anew behind this record, as its owner has pruned what lies between. */
   restart: StreamRecord | undefined
   readonly heads = new Map<number, SignedHead>()
+  /** Signatures to be stored, by the first offset of their block. */
+  readonly seals = new Map<number, BlockSeal>()
   readonly #steps: WriteStep[] = []
 
   constructor(state: StreamState) {
@@ -130,6 +133,7 @@ export class ReplicaDraft {
     this.added.length = 0
     this.#steps.length = 0
     this.heads.clear()
+    this.seals.clear()
     this.nextOffset = offset
     this.hash = hash
     this.#beginBlock()
@@ -174,9 +178,7 @@ export class ReplicaDraft {
     const { state, restart } = this
     const steps: WriteStep[] = []
     if (restart !== undefined) {
-      for (const block of state.tail()) {
-        for (const { lines } of block.parts) steps.push({ type: 'del', key: state.keys.at('tail', lines.firstOffset) })
-      }
+      for (const key of state.tailKeys(state.tail())) steps.push({ type: 'del', key })
       for (const offset of state.heads.keys()) steps.push({ type: 'del', key: state.keys.at('head', offset) })
       steps.push({ type: 'put', key: state.keys.record, value: encodeStreamRecord(state.stream, restart) })
     }
@@ -184,8 +186,17 @@ export class ReplicaDraft {
     for (const [offset, head] of this.heads) {
       steps.push({ type: 'put', key: state.keys.at('head', offset), value: encodeStoredHead(head) })
     }
+    for (const [offset, seal] of this.seals) {
+      steps.push({ type: 'put', key: state.keys.at('seal', offset), value: encodeStoredSeal(seal) })
+    }
     for (const offset of this.#outdatedHeads()) steps.push({ type: 'del', key: state.keys.at('head', offset) })
     return steps
+  }
+
+  /** Whether nothing but this signature proves where its block ends. */
+  isOnlyProof({ firstOffset, nextOffset }: BlockSeal): boolean {
+    const head = this.heads.get(firstOffset) ?? this.state.heads.get(firstOffset)
+    return head === undefined || head.nextOffset < nextOffset
   }
 
   /** Heads whose block is sealed, once there is a newer one. */
@@ -255,24 +266,31 @@ class ReplicaGroup {
     state.busy = 'commits'
     let draft = this.#drafts.get(state)
     if (draft === undefined) this.#drafts.set(state, (draft = new ReplicaDraft(state)))
-    if (job.kind === 'seal') this.#seals.push({ state, seal: job.seal, job })
-    else if (job.kind === 'head') job.outcome = decideHead(job.head, draft)
+    if (job.kind === 'seal') {
+      this.#seals.push({ state, seal: job.seal, job })
+      const isWanted = draft.added.length === 0 && draft.isOnlyProof(job.seal)
+      if (isWanted && fitsTail(state, job.seal, this.#topic)) draft.seals.set(job.seal.firstOffset, job.seal)
+    } else if (job.kind === 'head') job.outcome = decideHead(job.head, draft)
     else {
       job.outcome = await decideParts(job, draft)
-      if (job.outcome.kind === 'applied') this.#sealWith(job, state)
+      if (job.outcome.kind === 'applied') this.#sealWith(job, draft)
     }
   }
 
   /** The signature that came with the parts, if there is one, is that of the block that they complete. */
-  #sealWith({ parts, blockSignature }: PartsJob, state: StreamState): void {
+  #sealWith({ parts, blockSignature }: PartsJob, draft: ReplicaDraft): void {
     if (blockSignature === undefined) return
     const { stream, blockOffset: firstOffset } = parts
     const seal = { stream, firstOffset, nextOffset: endOf(parts), signature: blockSignature }
-    this.#seals.push({ state, seal, job: undefined })
+    this.#seals.push({ state: draft.state, seal, job: undefined })
+    // Its signature was checked with the block; a run has a head.
+    if (draft.isOnlyProof(seal)) draft.seals.set(firstOffset, seal)
   }
 
   write(): ReplicaWrite {
-    const touched = [...this.#drafts.values()].filter(({ added, heads }) => added.length > 0 || heads.size > 0)
+    const touched = [...this.#drafts.values()].filter(({ added, heads, seals }) => {
+      return added.length > 0 || heads.size > 0 || seals.size > 0
+    })
     return {
       steps: touched.flatMap((draft) => draft.steps()),
       nextLamport: touched.reduce((max, draft) => Math.max(max, draft.nextLamport), 0),
@@ -291,6 +309,7 @@ class ReplicaGroup {
       if (job !== undefined) job.outcome = outcome
       if (outcome.kind === 'applied') completedBlock = true
     }
+    for (const { state, seals } of touched) for (const offset of seals.keys()) state.noteStoredSeal(offset)
     for (const { state, firstOffset } of this.#closes) {
       if (state.open.firstOffset === firstOffset && state.closeOpen()) completedBlock = true
     }

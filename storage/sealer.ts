@@ -204,8 +204,8 @@ export class Sealer {
         const { keys } = state
         const value = encoded.get(block)?.summaryValue
         if (value !== undefined) steps.push({ type: 'put', key: keys.at('block', block.firstOffset), value })
-        for (const { lines } of block.parts) steps.push({ type: 'del', key: keys.at('tail', lines.firstOffset) })
       }
+      steps.push(...state.tailKeys(blocks).map((key): WriteStep => ({ type: 'del', key })))
       steps.push(...(await this.#groupSteps(state, summaries)))
       steps.push({ type: 'put', key: state.keys.record, value: encodeStreamRecord(state.stream, record) })
     }

@@ -130,6 +130,20 @@ export class StreamState {
     return part?.lines.timestamps[offset - part.lines.firstOffset]
   }
 
+  /** Keys of what is stored of blocks of the tail, but for heads. */
+  tailKeys(blocks: readonly TailBlock[]): Buffer[] {
+    return blocks.flatMap(({ parts, firstOffset, isSealStored }) => {
+      const keys = parts.map(({ lines }) => this.keys.at('tail', lines.firstOffset))
+      return isSealStored ? [...keys, this.keys.at('seal', firstOffset)] : keys
+    })
+  }
+
+  /** The signature of the block of the tail that begins here has a record of its own. */
+  noteStoredSeal(firstOffset: number): void {
+    const block = this.tail().find((each) => each.firstOffset === firstOffset)
+    if (block !== undefined) block.isSealStored = true
+  }
+
   /** Takes over a durable commit part. Returns whether that completed a block. */
   add(part: TailPart, beginsBlock: boolean, limits: BlockLimits): boolean {
     const closedBefore = this.restore(part, beginsBlock)

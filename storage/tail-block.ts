@@ -26,6 +26,8 @@ export class TailBlock implements BlockFill {
   storedBytes = 0
   /** Of a replica: its owner's signature of the block, once it is known. Without it the block is not sealed. */
   signature: Buffer | undefined
+  /** Whether the signature has a record of its own. */
+  isSealStored = false
   #joined: Lines[] = []
   #joinedParts = 0
 

@@ -1,4 +1,4 @@
-import { parseStreamId, type StreamId } from '../../core/index.js'
+import { compareStreamIds, parseStreamId, type StreamId } from '../../core/index.js'
 import { contradictionBetween, readStatement, type ReplicaStatus } from '../../storage/index.js'
 import { readAll, type PlainEvent } from '../support/store.js'
 import { NAMES, type SimulatedNode } from './simulated-node.js'
@@ -213,10 +213,10 @@ function checkOrder(
 ): void {
   const next = new Map<StreamId, number>()
   const stamps = new Set<string>()
-  let before = { lamport: -1, stream: '' }
+  let before: PlainEvent | undefined
   for (const event of events) {
     const { lamport, stream, offset } = event
-    if (lamport < before.lamport || (lamport === before.lamport && stream <= before.stream)) {
+    if (before !== undefined && (lamport - before.lamport || compareStreamIds(stream, before.stream)) <= 0) {
       faults.push(`${name} delivers ${stream} ${offset} out of order`)
     }
     before = event

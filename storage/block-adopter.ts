@@ -25,12 +25,13 @@ export interface BlockAdopterOptions {
   readonly publish: (batches: readonly EventBatch[]) => void
 }
 
-/** `overlap`: part of it lies in the tail already, so it has to go there. */
+/** `overlap`: it has to go into the tail, where part of it lies already or what comes before it. */
 export type AdoptOutcome = ApplyOutcome | Contradiction | { readonly kind: 'overlap' }
 
 interface Entry {
   readonly state: StreamState
   readonly block: VerifiedBlock
+  readonly sealsAreGone: boolean
   readonly resolve: (outcome: AdoptOutcome) => void
   readonly reject: (error: unknown) => void
 }
@@ -45,10 +46,14 @@ export class BlockAdopter {
     this.#options = options
   }
 
-  /** Blocks of one stream are to be given in order; those that follow each other share a write. */
-  adopt(state: StreamState, block: VerifiedBlock): Promise<AdoptOutcome> {
+  /**
+   * Blocks of one stream are to be given in order; those that follow each other share a write.
+   *
+   * @param sealsAreGone nobody has the signatures of older blocks: then it has to go behind them into the tail
+   */
+  adopt(state: StreamState, block: VerifiedBlock, sealsAreGone: boolean): Promise<AdoptOutcome> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ state, block, resolve, reject })
+      this.#waiting.push({ state, block, sealsAreGone, resolve, reject })
       this.#schedule()
     })
   }
@@ -106,7 +111,7 @@ export class BlockAdopter {
       const accepted: Entry[] = []
       let place: Place = { nextOffset: base.sealedEnd, hash: base.sealedHash, nextLamport: base.nextLamport }
       for (const entry of entries) {
-        const outcome = outcomeFor(entry.block, place, state, base)
+        const outcome = outcomeFor(entry, place, base)
         if (outcome === undefined) {
           accepted.push(entry)
           place = placeAfter(entry.block)
@@ -158,15 +163,10 @@ function placeAfter(block: VerifiedBlock): Place {
 }
 
 /** Why a block cannot be put behind the place; `undefined` when it can. */
-function outcomeFor(
-  block: VerifiedBlock,
-  place: Place,
-  state: StreamState,
-  base: StreamRecord,
-): AdoptOutcome | undefined {
+function outcomeFor({ block, state, sealsAreGone }: Entry, place: Place, base: StreamRecord): AdoptOutcome | undefined {
   if (place.nextOffset >= (state.frozen?.offset ?? Infinity)) return { kind: 'frozen' }
   if (endOf(block) <= place.nextOffset) return { kind: 'known' }
-  if (base === state.record && state.tailEvents > 0) return outcomeBesideTail(block, state)
+  if (base === state.record && state.tailEvents > 0) return outcomeBesideTail(block, state, sealsAreGone)
   if (block.from > place.nextOffset) return { kind: 'gap', nextOffset: place.nextOffset }
   if (block.from < place.nextOffset) {
     if (base === state.record && state.isEmptied && hashAt(block, place.nextOffset)?.equals(place.hash) === true) {
@@ -180,11 +180,12 @@ function outcomeFor(
   return undefined
 }
 
-function outcomeBesideTail(block: VerifiedBlock, state: StreamState): AdoptOutcome {
+function outcomeBesideTail(block: VerifiedBlock, state: StreamState, sealsAreGone: boolean): AdoptOutcome {
   if (block.from < state.tailEnd) return { kind: 'overlap' }
   if (block.from > state.tailEnd) return { kind: 'gap', nextOffset: state.tailEnd }
   // Of another history no signature comes that would fit the tail.
   if (!block.previousHash.equals(state.hash)) return otherEvents(state.tailEnd)
+  if (sealsAreGone) return { kind: 'overlap' }
   return { kind: 'unsealed', from: state.tail()[0]?.firstOffset ?? block.from }
 }
 

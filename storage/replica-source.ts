@@ -1,4 +1,5 @@
 import type { Clock, StreamId } from '../core/index.js'
+import { encodeBlock } from './block.js'
 import type { BlockSeal } from './block-seal.js'
 import { encodeTransfer } from './block-transfer.js'
 import type { ChainLookup } from './chain-lookup.js'
@@ -93,7 +94,8 @@ export class ReplicaSource {
     if (block === undefined) return undefined
     const own = this.#maySign(state)
     const run = own ? this.#readOwn(state, block, from, maxBytes) : readReplica(state, block, from)
-    return run === undefined ? undefined : { kind: 'run', run }
+    if (run !== undefined) return { kind: 'run', run }
+    return own || block.signature === undefined ? undefined : this.#readSigned(block, block.signature)
   }
 
   /** Signatures of sealed blocks that end after an offset, oldest first. */
@@ -202,6 +204,15 @@ export class ReplicaSource {
       if (pruned) return { kind: 'pruned', firstOffset: state.prunedTo }
       throw error
     }
+  }
+
+  /** A block of a replica's tail of which only its signature proves what comes: it cannot be sealed before older ones are. */
+  async #readSigned({ previousHash, parts, dictionary, firstOffset, endOffset }: TailBlock, signature: Buffer) {
+    const { topic } = this.#options
+    const sign = () => Promise.resolve(signature)
+    const { summary, entries } = await encodeBlock({ topic, arrival: 0, previousHash, parts, dictionary, sign })
+    const bytes = encodeTransfer(summary, new Map(entries.map(({ part, value }) => [part, value])))
+    return { kind: 'block' as const, firstOffset, nextOffset: endOffset, bytes }
   }
 
   #readOwn(state: StreamState, block: TailBlock, from: number, maxBytes: number): CommitRun | undefined {

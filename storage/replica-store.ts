@@ -279,8 +279,10 @@ export class ReplicaStore {
   /**
    * Takes over a sealed block in the form in which {@link read} gives it. Those of one stream are to come in order; several
    * at a time are checked side by side and share writes.
+   *
+   * @param sealsAreGone take it even though older blocks lack their signatures, as nobody has those
    */
-  async applyBlock(bytes: Uint8Array): Promise<ApplyOutcome> {
+  async applyBlock(bytes: Uint8Array, sealsAreGone = false): Promise<ApplyOutcome> {
     const { topic, clock, check } = this.#options
     check()
     const transfer = decodeTransfer(bytes)
@@ -299,7 +301,7 @@ export class ReplicaStore {
       await turn.before
       const state = this.#stateFor(block.stream, block.from, this.#announced.get(block.stream))
       if (state === undefined) return { kind: 'gap', nextOffset: 0 }
-      const placed = this.#placeBlock(state, block)
+      const placed = this.#placeBlock(state, block, sealsAreGone)
       turn.end()
       const outcome = await placed
       if (outcome.kind === 'applied') await this.#keepAnnounced(state)
@@ -576,8 +578,8 @@ export class ReplicaStore {
     return this.#freeze(state, { kind: 'contradiction', offset: end, reason }, statement)
   }
 
-  async #placeBlock(state: StreamState, block: VerifiedBlock): Promise<ApplyOutcome> {
-    const adopted = await this.#adopter.adopt(state, block)
+  async #placeBlock(state: StreamState, block: VerifiedBlock, sealsAreGone: boolean): Promise<ApplyOutcome> {
+    const adopted = await this.#adopter.adopt(state, block, sealsAreGone)
     const outcome = adopted.kind === 'overlap' ? await this.#placeInTail(state, block) : adopted
     return outcome.kind === 'contradiction' ? this.#freeze(state, outcome, block.statement) : outcome
   }

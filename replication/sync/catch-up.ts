@@ -248,9 +248,11 @@ export class CatchUp {
   async #fetchEvents(task: Task, stretch: Stretch, sources: readonly NodeId[]): Promise<boolean> {
     const { local, peers, onAdvanced, onPruned } = this.#options
     const { stream } = task
-    const before = local.status(stream)?.nextOffset ?? 0
+    const status = local.status(stream)
+    const before = status?.nextOffset ?? 0
     const patienceMs = Math.min(LONGEST_PATIENCE_MS, PATIENCE_FOR_PIECE_MS * 2 ** task.failures)
-    const options = { ...this.#options, patienceMs }
+    const sealsAreGone = task.sealsMissedFrom !== undefined && task.sealsMissedFrom === status?.unsignedFrom
+    const options = { ...this.#options, patienceMs, sealsAreGone }
     const { from } = stretch
     const part = { from, to: Math.min(stretch.to, from + MAX_STRETCH_EVENTS) }
     const result = await fetchStretch(options, stream, part, sources, this.#closing.signal)

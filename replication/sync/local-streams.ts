@@ -222,8 +222,8 @@ export class LocalStreams {
   }
 
   /** @param stream that of the block */
-  async applyBlock(stream: StreamId, bytes: Uint8Array): Promise<ApplyOutcome> {
-    const outcome = await this.#hold(this.#options.store.applyBlock(bytes))
+  async applyBlock(stream: StreamId, bytes: Uint8Array, sealsAreGone = false): Promise<ApplyOutcome> {
+    const outcome = await this.#hold(this.#options.store.applyBlock(bytes, sealsAreGone))
     if (outcome.kind !== 'malformed') this.#note(stream)
     this.#changed.add(stream)
     return outcome

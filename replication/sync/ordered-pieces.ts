@@ -33,6 +33,7 @@ interface Waiting {
 export class OrderedPieces {
   readonly #local: LocalStreams
   readonly #stream: StreamId
+  readonly #sealsAreGone: boolean
   /** Offset up to which everything was handed to the store. */
   #next: number
   readonly #waiting = new Map<number, Waiting>()
@@ -43,9 +44,11 @@ export class OrderedPieces {
   #failure: PieceFailure | undefined
   #error: Error | undefined
 
-  constructor(local: LocalStreams, stream: StreamId, from: number) {
+  /** @param sealsAreGone nobody has the signatures of older blocks */
+  constructor(local: LocalStreams, stream: StreamId, from: number, sealsAreGone: boolean) {
     this.#local = local
     this.#stream = stream
+    this.#sealsAreGone = sealsAreGone
     this.#next = from
   }
 
@@ -143,7 +146,7 @@ export class OrderedPieces {
       await Promise.all(before)
       if (this.#isOver()) return
       outcome = await this.#local.applyRun(content)
-    } else outcome = await this.#local.applyBlock(this.#stream, content)
+    } else outcome = await this.#local.applyBlock(this.#stream, content, this.#sealsAreGone)
     if (outcome.kind !== 'applied' && outcome.kind !== 'known') this.#fail({ outcome, source })
   }
 

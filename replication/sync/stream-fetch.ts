@@ -40,6 +40,8 @@ export interface FetchOptions {
   readonly time: SwarmTime
   /** How long the next piece of an answer may take, ms. */
   readonly patienceMs: number
+  /** Nobody has the signatures of blocks that lie before. */
+  readonly sealsAreGone: boolean
 }
 
 /**
@@ -72,7 +74,7 @@ class StretchFetch {
   constructor(options: FetchOptions, stream: StreamId, stretch: Stretch, split: boolean, signal: AbortSignal) {
     this.#options = options
     this.#stream = stream
-    this.#pieces = new OrderedPieces(options.local, stream, stretch.from)
+    this.#pieces = new OrderedPieces(options.local, stream, stretch.from, options.sealsAreGone)
     this.#segments = split ? segmentsOf(stretch) : [stretch]
     this.#signal = AbortSignal.any([signal, this.#ending.signal])
   }

@@ -109,6 +109,7 @@ class Simulation {
           this.#note(`FAULT ${text}`)
           this.#faults.push(text)
         },
+        mayHaveForks: () => this.#nodes.some(({ restored }) => restored),
       }
       this.#nodes.push(
         await SimulatedNode.create({

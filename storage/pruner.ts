@@ -125,7 +125,8 @@ export class Pruner {
     state.pruningTo = record.firstOffset
     try {
       await meta.write(steps, true)
-      state.record = record
+      // As of now: heads that were signed meanwhile say what those before said.
+      state.record = state.recordWithout(blocks)
     } finally {
       state.pruningTo = 0
     }

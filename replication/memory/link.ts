@@ -53,6 +53,8 @@ export class Link {
   cutUntilMs = -Infinity
   /** Cancels the change that is under way. */
   pending: (() => void) | undefined
+  /** Tells the end that is left that the other one died, at the latest when that connects again. */
+  tellEnd: (() => void) | undefined
   /** Counts connections: what was sent over one never arrives over the next. */
   #connection = 0
   #lines: [Line, Line] = [freshLine(), freshLine()]

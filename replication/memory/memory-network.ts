@@ -89,9 +89,13 @@ export class MemoryNetwork implements Wire<MemoryTransport> {
       if (!link.up) continue
       link.disconnect()
       const neighbour = link.other(nodeId)
-      this.time.after(this.random.between(...this.#conditions.delayMs), () => {
+      const tell = (): void => {
+        if (link.tellEnd !== tell) return
+        link.tellEnd = undefined
         this.#nodes.get(neighbour)?.disconnected(nodeId, 'broken-off', 'the connection ended')
-      })
+      }
+      link.tellEnd = tell
+      this.time.after(this.random.between(...this.#conditions.delayMs), tell)
     }
   }
 
@@ -181,6 +185,7 @@ export class MemoryNetwork implements Wire<MemoryTransport> {
     const waitMs = Math.max(link.cutUntilMs - this.time.monotonicMs(), 0) + this.random.between(...first)
     link.pending = this.time.after(waitMs, () => {
       link.pending = undefined
+      link.tellEnd?.()
       link.connect()
       for (const end of link.ends) this.#nodes.get(end)?.connected(link.other(end))
     })

@@ -9,6 +9,10 @@ const FOUND = [
   1060, // the same, while others kept them
   66, // what a repeated run said to be pruned was told to nobody
   189, // a replica dropped what a head said to be pruned that its disk then refused to keep
+  4005, // what proved the end of a block, or a prune, was kept in memory only
+  4102, // behind blocks that nobody could sign any more a replica took no others
+  4128, // after a restart heads said less of what was pruned than before it
+  4161, // a fork was taken for signatures that are missing
   1006, // signatures were not asked for while events were missing that nobody has
 ]
 

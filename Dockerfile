@@ -24,6 +24,6 @@ VOLUME /var/lib/millrace
 EXPOSE 4454 4001
 STOPSIGNAL SIGTERM
 # Over the socket, so that it holds wherever the node listens. Not ready is unhealthy: GET /ready says why.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
   CMD ["node", "-e", "require('http').get({ socketPath: process.env.MILLRACE_API_SOCKET, path: '/ready' }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 CMD ["millrace", "run"]

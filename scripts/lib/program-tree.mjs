@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
-import { productionPackages } from './production-packages.mjs'
+import { bundledPackages, productionPackages } from './production-packages.mjs'
 import { root } from './paths.mjs'
 
 /** Sources and type definitions: nothing loads them at run time. */
@@ -24,6 +24,12 @@ export function makeProgramTree(target, { architecture, nodePath }) {
       if (notLoaded.test(file) || aside.test(file) || isForeign(file, architecture)) continue
       copy(join(root, path, file), join(target, path, file))
     }
+  }
+  // What is compiled into the page has no folder of its own.
+  for (const { path, name } of bundledPackages()) {
+    const licence = readdirSync(join(root, path)).find((file) => /^licen[cs]e/i.test(file))
+    if (licence !== undefined)
+      copy(join(root, path, licence), join(target, 'licences', `${name.replace('/', '-')}.txt`))
   }
   const main = join(target, 'dist/cli/main.js')
   writeFileSync(main, readFileSync(main, 'utf8').replace(/^#!.*/, `#!${nodePath}`))

@@ -1,11 +1,14 @@
 // The bill of materials of a release, as CycloneDX 1.5. Made from the lockfile: `npm sbom` leaves packages out that a
 // package for development wants as peers too (ws and yaml, for example).
 import { createHash } from 'node:crypto'
-import { productionPackages } from './production-packages.mjs'
+import { bundledPackages, productionPackages } from './production-packages.mjs'
 
 /** @returns the same text for the same lockfile and version */
 export function createSbom() {
-  const [project, ...packages] = productionPackages()
+  const [program, ...loaded] = productionPackages()
+  const bundled = bundledPackages()
+  const packages = [...loaded, ...bundled]
+  const project = { ...program, needs: [...program.needs, ...bundled.map(({ path }) => path)] }
   const components = new Map(packages.map((one) => [refOf(one), componentOf(one)]))
   const byPath = new Map([project, ...packages].map((one) => [one.path, refOf(one)]))
   const needs = new Map()

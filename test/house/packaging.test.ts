@@ -188,6 +188,12 @@ t.test('the bill of materials has every package that a node loads, with version 
     return licence !== license?.replace(/^\((.*)\)$/, '$1') || !/^[0-9a-f]{128}$/.test(hashes[0]?.content ?? '')
   })
   t.same(lacking, [])
+  for (const name of ['preact', 'uplot', '%40codemirror/view', 'style-mod']) {
+    t.ok(
+      components.some(({ 'bom-ref': ref }) => ref.startsWith(`pkg:npm/${name}@`)),
+      `${name}, which the page is made of`,
+    )
+  }
   const project = dependencies.filter(({ ref }) => !listed.has(ref))
   t.match(project, [{ ref: /^pkg:npm\/millrace@/ }])
   t.same(

@@ -1,21 +1,15 @@
-import { execFileSync, fork } from 'node:child_process'
-import { readdirSync, statSync } from 'node:fs'
-import { basename, join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { fork } from 'node:child_process'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { residentBytes } from '../test/support/node-process.js'
 import { attempt, type Bench, type BenchContext } from './context.js'
+import { diskBytes, diskSettled, reserveBytes } from './disk-size.js'
 import { openPublishers, publishCount, publishFor } from './load.js'
 import { percentile, repeat, time } from './measure.js'
 import type { Peer, Session } from './peer.js'
 import { MillraceSession } from './peers/millrace.js'
 
 const SCANS = 4
-
-/** How long the size of a directory must stay the same before it is measured, and how long that is waited for; milliseconds. */
-const SETTLED_MS = 4_000
-const SETTLE_AT_MOST_MS = 30_000
-const POLL_MS = 250
 
 /** Everything that needs a filled store: load once, then read it, weigh it, restart it. */
 export const bench: Bench = {
@@ -151,31 +145,4 @@ async function startScans(session: MillraceSession): Promise<{ stop(): Promise<n
         child.send('stop')
       }),
   }
-}
-
-/** Size of the file that ours keeps for the day when the disk is full; the same for any number of events. */
-function reserveBytes(directory: string): number {
-  const [file] = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter(
-    (name) => basename(name) === 'reserve',
-  )
-  return file === undefined ? 0 : statSync(join(directory, file)).size
-}
-
-/** Waits until the size of a directory has not changed for a while: what a system tidies up after a burst is done. */
-async function diskSettled(directory: string): Promise<void> {
-  const deadline = performance.now() + SETTLE_AT_MOST_MS
-  let bytes = -1
-  let since = performance.now()
-  while (performance.now() < deadline && performance.now() - since < SETTLED_MS) {
-    const now = diskBytes(directory)
-    if (now !== bytes) {
-      bytes = now
-      since = performance.now()
-    }
-    await delay(POLL_MS)
-  }
-}
-
-function diskBytes(directory: string): number {
-  return Number(execFileSync('du', ['-s', '--block-size=1', directory], { encoding: 'utf8' }).split('\t')[0])
 }

@@ -57,8 +57,12 @@ export function table(measurements: readonly Measurement[]): string {
       note ?? '',
     ]
   })
-  const head = ['work', 'system', 'median', 'unit', 'spread', 'ours is better by', 'note']
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))
+  return markdownTable(['work', 'system', 'median', 'unit', 'spread', 'ours is better by', 'note'], rows)
+}
+
+/** GitHub's form of a table, as prettier leaves it. */
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0), 3))
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`
   return [line(head), `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...rows.map(line)].join('\n')

@@ -1,5 +1,6 @@
 import type { Bench, BenchContext } from './context.js'
 import { median } from './measure.js'
+import { markdownTable } from './report.js'
 import { difference, SwarmInMemory, USUAL_LINKS, type ScaleNode, type Spent } from './swarm-in-memory.js'
 
 /** Nodes, and connections of each at most. */
@@ -186,17 +187,12 @@ class Table {
     }
   }
 
-  /** GitHub's form. */
   text(heads: readonly string[]): string {
     const lines = this.#rows.map(({ name, unit, figures }) => [
       unit === '' ? name : `${name}, ${unit}`,
       ...figures.map(rounded),
     ])
-    const titles = ['', ...heads]
-    const widths = titles.map((title, at) => Math.max(title.length, ...lines.map((line) => line[at]?.length ?? 0)))
-    const row = (cells: readonly string[]): string =>
-      `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |`
-    return [row(titles), `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...lines.map(row)].join('\n')
+    return markdownTable(['', ...heads], lines)
   }
 }
 
@@ -237,7 +233,7 @@ Not run; what the figures above say of it, with one stream per node:
 - An event is with all nodes one hop later than with 100.
 - An idle node says as much as in a swarm of 10.
 - A node that joins fetches 1,000 heads and what belongs to them: about 1 kB for each stream and the events themselves. A node looks at all streams once in ten
-  seconds; everything else costs what has changed. \`replication.maxStreams\` (10,000) bounds how many there may be.
+  seconds; everything else costs what has changed. \`swarm.maxStreams\` (10,000) bounds how many there may be.
 - Memory: one head and one digest entry for each stream, and for each neighbour only the streams in which it differs.
 `
 }

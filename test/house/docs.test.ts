@@ -44,12 +44,10 @@ t.test('the AQL of the README is valid', async (t) => {
   for (const query of queries) t.doesNotThrow(() => parseQuery(query))
 })
 
-t.test('the configuration shown in README and quick start is valid', async (t) => {
-  for (const name of ['README.md', 'docs/quick-start.md']) {
-    for (const text of blocks(await readFile(join(root, name), 'utf8'), 'yaml')) {
-      t.same(checkConfigText(text, name).problems, [], name)
-    }
-  }
+t.test('the configuration shown in the README is valid', async (t) => {
+  const texts = blocks(await readFile(join(root, 'README.md'), 'utf8'), 'yaml')
+  t.equal(texts.length, 1)
+  for (const text of texts) t.same(checkConfigText(text, 'README.md').problems, [])
 })
 
 t.test('every file that ARCHITECTURE.md names exists', async (t) => {
@@ -62,23 +60,21 @@ t.test('every file that ARCHITECTURE.md names exists', async (t) => {
 const missing = ['bash', 'curl'].find((tool) => spawnSync(tool, ['--version']).status !== 0)
 
 t.test(
-  'the curl commands of README and quick start work in the order in which they stand',
+  'the curl commands of the README work in the order in which they stand',
   { skip: missing === undefined ? false : `${missing} is not installed` },
   async (t) => {
-    for (const name of ['README.md', 'docs/quick-start.md']) {
-      const daemon = await DaemonProcess.start()
-      t.teardown(() => daemon.close())
-      const script = blocks(await readFile(join(root, name), 'utf8'), 'sh')
-        .filter((block) => /^(API=|curl)/m.test(block))
-        .join('\n')
-        .replace('http://127.0.0.1:4454', daemon.url)
-        // It follows until it is stopped.
-        .replaceAll(/^curl -sN (?:.*\\\n)*.*$/gm, '')
-      const { stdout } = await promisify(execFile)('bash', ['-euc', script])
-      t.match(stdout, /"lamport":0,/, `${name}: published`)
-      t.match(stdout, /21\.5/, `${name}: queried`)
-      t.match(stdout, /\{"type":"offsets",/)
-      t.notMatch(stdout, /"code":"ERR_/)
-    }
+    const daemon = await DaemonProcess.start()
+    t.teardown(() => daemon.close())
+    const script = blocks(await readFile(join(root, 'README.md'), 'utf8'), 'sh')
+      .filter((block) => /^(API=|curl)/m.test(block))
+      .join('\n')
+      .replace('http://127.0.0.1:4454', daemon.url)
+      // It follows until it is stopped.
+      .replaceAll(/^curl -sN (?:.*\\\n)*.*$/gm, '')
+    const { stdout } = await promisify(execFile)('bash', ['-euc', script])
+    t.match(stdout, /"lamport":0,/, 'published')
+    t.match(stdout, /21\.5/, 'queried')
+    t.match(stdout, /\{"type":"offsets",/)
+    t.notMatch(stdout, /"code":"ERR_/)
   },
 )

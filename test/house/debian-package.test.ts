@@ -82,7 +82,9 @@ t.test('the package', { skip: lacksTool ?? takesLong ?? false }, async (t) => {
       const show = (property: string) => must('systemctl', 'show', '--value', '--property', property, 'millrace')
       // Node may be here without its package.
       const install = (path: string) => must('dpkg', '--force-depends', '--force-confold', '-i', path)
-      const whenReady = () => until(async () => !(await fails('curl', '-sf', 'http://127.0.0.1:4454/ready')))
+      // One process that asks each second, so that a slow machine is not kept busy by asking.
+      const patience = ['--retry', '120', '--retry-delay', '1', '--retry-all-errors']
+      const whenReady = () => must('curl', '-sf', ...patience, 'http://127.0.0.1:4454/ready')
       const path = `/srv/${basename(file)}`
 
       t.comment('installed: it runs as a user of its own')

@@ -1,6 +1,6 @@
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -9,10 +9,12 @@ import { until } from './store.js'
 
 /** Where the second hierarchy of control groups is: alone, or beside those of the first kind. */
 const CGROUPS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified']
+/** Groups are named after the process that made them. */
+const PREFIX = 'millrace-guest-'
 const MANAGER = '/usr/lib/systemd/systemd'
 const TOOLS = ['unshare', 'nsenter', 'setpriv', 'pivot_root', 'ip']
 const ENVIRONMENT = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LC_ALL=C', 'DEBIAN_FRONTEND=noninteractive']
-/** Keeps a process in nobody's control longer than its parent lives. */
+/** It ends with the test, however that ends. */
 const UNTIL_PARENT_ENDS = ['--pdeathsig', 'KILL']
 
 /** Layers a file system of its own over that of the machine, and hands over to the service manager. */
@@ -77,8 +79,9 @@ export class GuestSystem implements AsyncDisposable {
 
   /** @param shared a directory that the system has as `/srv` */
   static async boot(shared: string): Promise<GuestSystem> {
+    sweep()
     const layer = mkdtempSync(join(tmpdir(), 'millrace-guest-'))
-    const cgroup = join(hierarchy() ?? '', `millrace-guest-${String(process.pid)}-${String(Date.now())}`)
+    const cgroup = join(hierarchy() ?? '', `${PREFIX}${String(process.pid)}-${String(Date.now())}`)
     mkdirSync(cgroup)
     const namespaces = ['--mount', '--pid', '--net', '--ipc', '--uts', '--cgroup', '--fork', '--kill-child']
     const enter = `echo $$ >"$CGROUP/cgroup.procs"; exec setpriv ${UNTIL_PARENT_ENDS.join(' ')} unshare ${namespaces.join(' ')} sh -c "$BOOT"`
@@ -130,7 +133,7 @@ export class GuestSystem implements AsyncDisposable {
       await ended
     }
     await until(() => isEmpty(this.#cgroup))
-    spawnSync('find', [this.#cgroup, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';'])
+    removeGroup(this.#cgroup)
     rmSync(this.#layer, { recursive: true, force: true })
   }
 
@@ -150,6 +153,20 @@ function hierarchy(): string | undefined {
       return false
     }
   })
+}
+
+/** Removes what tests that were cut off have left behind; what ran there has ended with them. */
+function sweep(): void {
+  const folder = hierarchy() ?? ''
+  for (const name of readdirSync(folder)) {
+    const owner = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1]
+    if (owner !== undefined && !existsSync(`/proc/${owner}`)) removeGroup(join(folder, name))
+  }
+}
+
+/** With those below it: a group cannot be removed before them, and the files in it not at all. */
+function removeGroup(folder: string): void {
+  spawnSync('find', [folder, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';'])
 }
 
 /** Process id of the first child. */

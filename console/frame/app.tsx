@@ -8,6 +8,7 @@ import { Poller } from '../live/poller.js'
 import { useNow } from '../live/use-now.js'
 import { POLL_MS, useLink } from '../live/use-polled.js'
 import { address } from './address.js'
+import { Guarded } from './guarded.js'
 import { Header } from './header.js'
 import { alarmsText, FactsProvider, type NodeFacts } from './node-facts.js'
 import { PAGES, type Page } from './pages.js'
@@ -33,7 +34,14 @@ export function App(): JSX.Element {
   const main = useMainOf(page)
   // The frame is drawn every second; what it holds only when there is something new.
   const watched = useMemo(() => ({ ...polled, askNow: poller.askNow }), [polled, poller])
-  const content = useMemo(() => <page.content key={page.key} />, [page])
+  const content = useMemo(
+    () => (
+      <Guarded key={page.key}>
+        <page.content />
+      </Guarded>
+    ),
+    [page],
+  )
   useEffect(() => {
     document.title = titleOf(page, polled.value)
   }, [page, polled])

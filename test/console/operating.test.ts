@@ -23,7 +23,7 @@ eventRouting:
 `
 
 async function testOperating(): Promise<void> {
-  t.setTimeout(240_000)
+  t.setTimeout(600_000)
   const daemon = await DaemonProcess.start({ config: CONFIG })
   t.teardown(() => daemon.close())
   const client = new Client(nodeTransport({ socketPath: daemon.socket }), {

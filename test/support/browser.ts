@@ -41,7 +41,7 @@ export async function openPage(
 ): Promise<WatchedPage> {
   const context = await browser.newContext(options)
   const page = await context.newPage()
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(60_000)
   const faults: string[] = []
   const note = (fault: string): void => {
     if (!harmless.some((part) => fault.includes(part))) faults.push(fault)

@@ -18,6 +18,7 @@ import { streams } from './commands/streams.js'
 import { swarm } from './commands/swarm.js'
 import { tail } from './commands/tail.js'
 import { token } from './commands/token.js'
+import { top } from './commands/top.js'
 import { topics } from './commands/topics.js'
 import { verify } from './commands/verify.js'
 import { version } from './commands/version.js'
@@ -33,6 +34,7 @@ export const COMMANDS: readonly Command[] = [
   offsets,
   route,
   peers,
+  top,
   topics,
   identity,
   swarm,

@@ -2,6 +2,7 @@ import { payloadText, type AnswerEvent } from '../client/index.js'
 import type { Environment } from '../config/index.js'
 import { paint, type Output } from './terminal.js'
 import { formatTime } from './units.js'
+import { visible } from './visible.js'
 
 /**
  * A line of an answer for people: time, place, tags, payload (as it was written). Diagnostics go elsewhere; of the
@@ -15,9 +16,4 @@ export function renderEvent(line: string, event: AnswerEvent, output: Output, en
   const place = paint(output, env, 'dim', `${formatTime(event.timestamp)} ${stream}/${String(event.offset)}`)
   const tags = paint(output, env, 'green', visible(event.tags.join(' ')))
   return `${mark}${place}  ${tags}${tags === '' ? '' : '  '}${payload}\n`
-}
-
-/** Texts of apps must not steer the operator's terminal. */
-function visible(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
 }

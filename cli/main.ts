@@ -20,7 +20,16 @@ function outputOf(stream: NodeJS.WriteStream): Output {
   stream.on('error', () => {
     stop.abort()
   })
-  return { stream, isTerminal: stream.isTTY, columns: stream.columns }
+  return {
+    stream,
+    isTerminal: stream.isTTY,
+    get columns() {
+      return stream.columns
+    },
+    get rows() {
+      return stream.rows
+    },
+  }
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

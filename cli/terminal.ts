@@ -6,15 +6,23 @@ export interface Output {
   readonly stream: Writable
   /** People read it: tables, progress, colours. */
   readonly isTerminal: boolean
-  /** Characters per line, when it is a terminal. */
+  /** Characters per line, when it is a terminal; its size may change. */
   readonly columns: number
+  /** Lines, when it is a terminal. */
+  readonly rows: number
+}
+
+/** Where a command reads from. */
+export interface Input extends AsyncIterable<Uint8Array> {
+  /** Only a terminal has it: keys come one by one, and Ctrl-C is one of them. */
+  setRawMode?(isRaw: boolean): unknown
 }
 
 /** What a command sees of the process that it runs in. */
 export interface Terminal {
   readonly stdout: Output
   readonly stderr: Output
-  readonly stdin: AsyncIterable<Uint8Array>
+  readonly stdin: Input
   readonly env: Environment
   /** Aborted by SIGINT and SIGTERM, and when nobody reads the output any more. */
   readonly signal: AbortSignal
@@ -36,7 +44,7 @@ export function write({ stream }: Output, text: string | Uint8Array): Promise<vo
   })
 }
 
-type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green'
+export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green'
 
 const STYLES: Readonly<Record<Style, readonly [number, number]>> = {
   bold: [1, 22],
@@ -55,7 +63,10 @@ export function hasColours(isTerminal: boolean, env: Environment): boolean {
 
 /** Colours a text where there are to be colours. */
 export function paint({ isTerminal }: Output, env: Environment, style: Style, text: string): string {
-  if (!hasColours(isTerminal, env)) return text
+  return hasColours(isTerminal, env) ? inColour(style, text) : text
+}
+
+export function inColour(style: Style, text: string): string {
   const [on, off] = STYLES[style]
   return `\u001b[${String(on)}m${text}\u001b[${String(off)}m`
 }

@@ -46,6 +46,25 @@ export function formatSpan(micros: number): string {
   return `${String(micros / length)}${unit}`
 }
 
+/** How long something has lasted, in its two largest units. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds))
+  const [days, hours, minutes] = [
+    Math.floor(whole / 86_400),
+    Math.floor(whole / 3600) % 24,
+    Math.floor(whole / 60) % 60,
+  ]
+  if (days > 0) return `${formatCount(days)} d ${String(hours)} h`
+  if (hours > 0) return `${String(hours)} h ${String(minutes)} min`
+  return minutes > 0 ? `${String(minutes)} min ${String(whole % 60)} s` : `${String(whole)} s`
+}
+
+/** So many a second; `–` where that is not known. */
+export function formatRate(perSecond: number | null): string {
+  if (perSecond === null) return '–'
+  return perSecond > 0 && perSecond < 10 ? perSecond.toFixed(1) : formatCount(Math.round(perSecond))
+}
+
 /** Microseconds since 1970 as UTC with milliseconds. */
 export function formatTime(micros: number): string {
   const date = new Date(Math.floor(micros / 1000))

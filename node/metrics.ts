@@ -147,6 +147,7 @@ function eventMetrics(events: EventCounters): readonly Metric[] {
     counter('millrace_subscriptions_total', 'Subscriptions accepted.', events.subscriptions),
     gauge('millrace_subscriptions_open', 'Open subscriptions.', events.subscriptionsOpen),
     counter('millrace_answer_errors_total', 'Answers that ended with an error of the node.', events.answerErrors),
+    counter('millrace_answered_rows_total', 'Rows of answers to queries and subscriptions.', events.answeredRows),
     counter('millrace_answered_bytes_total', 'Bytes of answers to queries and subscriptions.', events.answeredBytes),
   ]
 }

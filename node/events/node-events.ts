@@ -49,6 +49,8 @@ export interface EventCounters {
   readonly subscriptions: number
   readonly subscriptionsOpen: number
   readonly answeredBytes: number
+  /** Events, and results of queries that make something else of them. */
+  readonly answeredRows: number
   /** Answers that an error of the node ended. */
   readonly answerErrors: number
   /** From the first look at an answer to its end, seconds. */
@@ -82,6 +84,7 @@ export class NodeEvents implements EventService {
     subscriptions: 0,
     subscriptionsOpen: 0,
     answeredBytes: 0,
+    answeredRows: 0,
     answerErrors: 0,
   }
   readonly #querySeconds = new Histogram(QUERY_BOUNDS)
@@ -231,9 +234,12 @@ export class NodeEvents implements EventService {
     this.#counters[gauge] += 1
     const started = performance.now()
     this.#running.add(running)
+    let rows = 0
     try {
       for await (const chunk of lines) {
         this.#counters.answeredBytes += chunk.length
+        this.#counters.answeredRows += running.rows - rows
+        rows = running.rows
         yield chunk
       }
       if (running.isEnded && !signal.aborted) yield Buffer.from(diagnosticLine('error', ENDED_MESSAGE))

@@ -19,7 +19,7 @@ type Offer = (line: string) => string[]
 
 /** The same questions to every shell. */
 function ask(t: Test, offer: Offer): void {
-  t.same(offer('millrace top'), ['topics'])
+  t.same(offer('millrace top'), ['top', 'topics'])
   t.ok(offer('millrace ').includes('publish'))
   t.same(offer('millrace topics '), ['delete', 'ls'])
   t.same(offer('millrace identity re'), ['renew'])

@@ -25,6 +25,7 @@ export async function runMillrace(
   const output = (name: 'out' | 'err') => ({
     isTerminal,
     columns: 80,
+    rows: 24,
     stream: new Writable({
       write(chunk, _encoding, done) {
         texts[name] += String(chunk)

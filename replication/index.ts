@@ -1,4 +1,5 @@
 export { createNetworkKey, parseNetworkKey } from './libp2p/network-key.js'
+export { mdnsServiceOf } from './libp2p/mdns-service.js'
 export { openSwarm } from './libp2p/open-swarm.js'
 export type { KnownPeer } from './libp2p/peer-exchange.js'
 export { PROTOCOLS } from './libp2p/swarm-transport.js'

@@ -18,14 +18,19 @@ export interface BackupSink {
   done(manifestText: string): Promise<void>
 }
 
-/** For who only wants to know whether a backup is whole. */
-export const DISCARD: BackupSink = {
-  file: async (_path, chunks) => {
-    let bytes = 0
-    for await (const chunk of chunks) bytes += chunk.length
-    return bytes
-  },
-  done: () => Promise.resolve(),
+/**
+ * For who only wants to know whether a backup is whole.
+ *
+ * @param onBytes told how many bytes were read so far
+ */
+export function discarding(onBytes: (bytes: number) => void): BackupSink {
+  let bytes = 0
+  return {
+    file: async (_path, chunks) => {
+      for await (const chunk of chunks) onBytes((bytes += chunk.length))
+    },
+    done: () => Promise.resolve(),
+  }
 }
 
 /**

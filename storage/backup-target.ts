@@ -2,7 +2,7 @@ import { mkdir, open, readdir, rename, rm, stat, writeFile, type FileHandle } fr
 import { dirname, join, resolve } from 'node:path'
 import { BackupTargetError } from './backup-errors.js'
 import { MANIFEST, type BackupManifest } from './backup-manifest.js'
-import { DISCARD, readBackup, type BackupSink } from './backup-source.js'
+import { discarding, readBackup, type BackupSink } from './backup-source.js'
 import { syncDirectory, writeFileDurably } from './files.js'
 import { describeError, errorCode } from './store-errors.js'
 import { readTar } from './tar.js'
@@ -52,7 +52,10 @@ async function saveFile(backup: AsyncIterable<Uint8Array>, path: string): Promis
   if (await exists(path)) throw new BackupTargetError(`${path} exists already; name a file that does not`)
   const partial = `${path}.partial`
   await using file = await open(partial, 'w', 0o600)
-  const manifest = await readBackup(readTar(copied(backup, file)), DISCARD)
+  const manifest = await readBackup(
+    readTar(copied(backup, file)),
+    discarding(() => undefined),
+  )
   await file.sync()
   await rename(partial, path)
   await syncDirectory(dirname(path))

@@ -4,7 +4,7 @@ import { MillraceError, type Clock } from '../core/index.js'
 import { BackupInvalidError, BackupTargetError } from './backup-errors.js'
 import { restoreFolder } from './backup-folders.js'
 import { KEYS, type BackupManifest } from './backup-manifest.js'
-import { DISCARD, openBackup, readBackup } from './backup-source.js'
+import { discarding, openBackup, readBackup } from './backup-source.js'
 import { FolderSink, syncFolders } from './backup-target.js'
 import type { CheckLine } from './check-report.js'
 import { DataDirectory, encodeTopic } from './data-directory.js'
@@ -48,9 +48,14 @@ const OURS = /^(?:restoring|snapshot|topics|format|topics\.json|identity.*\.key|
 /** What an empty disk has, and the lock that we hold. */
 const NOTHING = /^(?:lost\+found|lock.*)$/
 
-/** That a backup is whole, byte for byte. @throws BackupInvalidError that names the file */
-export function checkBackup(path: string): Promise<BackupManifest> {
-  return readBackup(openBackup(path), DISCARD)
+/**
+ * That a backup is whole, byte for byte.
+ *
+ * @param onBytes told how many bytes were looked at so far
+ * @throws BackupInvalidError that names the file
+ */
+export function checkBackup(path: string, onBytes: (bytes: number) => void): Promise<BackupManifest> {
+  return readBackup(openBackup(path), discarding(onBytes))
 }
 
 /**

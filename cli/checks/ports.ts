@@ -1,8 +1,7 @@
-import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { Settings } from '../../config/index.js'
-import { ok, problem, warning, type Finding } from './finding.js'
+import { ok, problem, type Finding } from './finding.js'
 
 /** Address and port that the node would listen on. */
 interface Place {
@@ -53,30 +52,4 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'this user may not listen there',
   EADDRNOTAVAIL: 'this machine does not have the address',
   ENOTFOUND: 'the name does not resolve',
-}
-
-const MDNS_PORT = 5353
-const MDNS_GROUP = '224.0.0.251'
-
-/** Whether nodes in the local network can find each other. */
-export async function checkMdns({ swarm }: Settings): Promise<Finding[]> {
-  if (swarm.key === undefined || !swarm.mdns) return []
-  const socket = createSocket({ type: 'udp4', reuseAddr: true })
-  try {
-    socket.bind(MDNS_PORT)
-    await once(socket, 'listening')
-    socket.addMembership(MDNS_GROUP)
-    return [ok('mdns', `UDP port ${String(MDNS_PORT)} can be shared, and the network takes multicast`)]
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    return [
-      warning(
-        'mdns',
-        `nodes in the local network are not found: ${reason}`,
-        'name them in swarm.peers, and set swarm.mdns to false',
-      ),
-    ]
-  } finally {
-    socket.close()
-  }
 }

@@ -14,6 +14,9 @@ interface Known {
   readonly settings: LoadedSettings | undefined
 }
 
+/** The last lines of the log that are in it; the node keeps no more, and leaves out secrets. */
+const LOG_LINES = 1000
+
 /** One line of the bundle. */
 interface Part {
   readonly part: string
@@ -80,6 +83,8 @@ async function askNode(call: Call): Promise<Part[]> {
     ['streams', (client) => client.streams(signal)],
     ['offsets', (client) => client.offsets(signal)],
     ['peers', (client) => client.peers(signal)],
+    ['alarms', (client) => client.alarms(signal)],
+    ['log', (client) => client.log('debug', LOG_LINES, signal)],
     ['metrics', (client) => client.metrics(signal)],
   ]
   try {

@@ -5,7 +5,8 @@ import { checkDiskSpace, checkDiskSpeed } from '../checks/disk.js'
 import { checkPermissions } from '../checks/files.js'
 import { ok, problem, renderFindings, warning, type Finding } from '../checks/finding.js'
 import { checkClock, checkNodeVersion } from '../checks/machine.js'
-import { checkMdns, checkPorts } from '../checks/ports.js'
+import { checkMdns } from '../checks/mdns.js'
+import { checkPorts } from '../checks/ports.js'
 import { checkRunningNode } from '../checks/running-node.js'
 import { writeBundle } from '../checks/support-bundle.js'
 import type { Call, Command } from '../command.js'
@@ -22,8 +23,8 @@ export const doctor: Command = {
   details: [
     'Checks the configuration, the data directory and who may read its secrets, clock, speed and space of the disk, ports, and',
     'mDNS; of a node that runs also its store, its peers and alarms. Changes nothing. Run it as the user of the node.',
-    '--bundle writes what was found, the settings in force and the figures of the node into a new file, as lines of JSON, to be',
-    'sent to whoever helps: without keys, tokens and payloads of events.',
+    '--bundle writes what was found, the settings in force, the figures of the node and the end of its log into a new file, as',
+    'lines of JSON, to be sent to whoever helps: without keys, tokens and payloads of events.',
   ].join('\n'),
   examples: [
     'millrace doctor',
@@ -85,13 +86,14 @@ async function checkNode(call: Call, loaded: Loaded): Promise<Finding[]> {
   if ('finding' in loaded) return [loaded.finding]
   const { settings, warnings } = loaded
   const file = configFileOf(call)
+  const node = await checkRunningOrStopped(call, settings)
   return [
     ok('configuration', file === undefined ? 'no file is named: the defaults hold' : `${file} is fine`),
     ...warnings.map((odd) => warning('configuration', renderProblem(odd), 'correct the place that is named')),
     await checkPermissions(settings, keyIsInFile(loaded) ? file : undefined),
     await checkDiskSpeed(settings.dataDirectory),
-    ...(await checkRunningOrStopped(call, settings)),
-    ...(await checkMdns(settings)),
+    ...node.findings,
+    ...(await checkMdns(settings, node.runsHere)),
   ]
 }
 
@@ -100,21 +102,29 @@ function keyIsInFile({ settings, sources }: LoadedSettings): boolean {
   return settings.swarm.key !== undefined && sources.get('swarm.key')?.kind === 'file'
 }
 
-async function checkRunningOrStopped(call: Call, settings: Settings): Promise<Finding[]> {
+/** What is wrong with the node, and whether it is the one of these settings and runs on this machine. */
+interface NodeCheck {
+  readonly findings: readonly Finding[]
+  readonly runsHere: boolean
+}
+
+async function checkRunningOrStopped(call: Call, settings: Settings): Promise<NodeCheck> {
   const { signal } = call.terminal
   try {
-    return await withClient(call, async (client) => {
+    const findings = await withClient(call, async (client) => {
       const streams = await client.streams(signal)
       const stored = streams.reduce((sum, { own, storedBytes }) => sum + (own ? storedBytes : 0), 0)
       return [...(await checkRunningNode(client, signal)), await checkDiskSpace(settings, stored)]
     })
+    return { findings, runsHere: !isNodeNamed(call) }
   } catch (error) {
     if (!(error instanceof NodeUnreachableError)) throw error
-    return [
+    const findings = [
       await checkStopped(call, error),
       await checkDiskSpace(settings),
       ...(isNodeNamed(call) ? [] : await checkPorts(settings)),
     ]
+    return { findings, runsHere: false }
   }
 }
 

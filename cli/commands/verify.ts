@@ -6,7 +6,7 @@ import { EXIT } from '../exit-codes.js'
 import { ProgressLine } from '../progress-line.js'
 import { withRunningOrStopped } from '../running-or-stopped.js'
 import { paint, write } from '../terminal.js'
-import { formatCount, formatTime } from '../units.js'
+import { formatBytes, formatCount, formatTime } from '../units.js'
 
 export const verify: Command = {
   name: 'verify',
@@ -61,9 +61,15 @@ async function runVerify(call: Call): Promise<number> {
 
 /** @throws BackupInvalidError that names the file */
 async function verifyBackup(call: Call, path: string): Promise<number> {
-  const { stdout } = call.terminal
+  const { stdout, stderr } = call.terminal
   const { checkBackup } = await import('../../node/index.js')
-  const { nodeId, createdMicros, files, withIdentity } = await checkBackup(path)
+  const progress = new ProgressLine(stderr)
+  const checked = checkBackup(path, (bytes) => {
+    progress.show(`${formatBytes(bytes)} checked`)
+  })
+  const { nodeId, createdMicros, files, withIdentity } = await checked.finally(() => {
+    progress.clear()
+  })
   const result = { nodeId, createdMicros, files: files.length, withIdentity }
   const keys = withIdentity ? 'with its keys' : 'without its keys'
   const made = `node ${nodeId} at ${formatTime(createdMicros)}, ${keys}`

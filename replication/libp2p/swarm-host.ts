@@ -1,4 +1,3 @@
-import { createHmac } from 'node:crypto'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
@@ -11,6 +10,7 @@ import type { NetworkKeyError } from '../transport-errors.js'
 import type { Gossip } from './gossip.js'
 import { KeyProtector } from './key-protector.js'
 import type { SwarmOptions } from './swarm-options.js'
+import { serviceOfKey } from './mdns-service.js'
 import { SWARM_SIZE } from './swarm-size.js'
 import type { TrafficBook } from './traffic.js'
 
@@ -70,13 +70,7 @@ export async function createHost(options: SwarmOptions, parts: HostParts): Promi
     },
     // Links are probed where it matters: see GossipLinks.
     connectionMonitor: { enabled: false },
-    peerDiscovery: options.mdns ? [mdns({ serviceTag: serviceTag(parts.key) })] : [],
+    peerDiscovery: options.mdns ? [mdns({ serviceTag: serviceOfKey(parts.key) })] : [],
     services: { identify: identify({ agentVersion: 'millrace' }), gossip: parts.gossip.service },
   })
-}
-
-/** Swarms with different keys in one network do not even hear of each other. Tells nothing about the key. */
-function serviceTag(key: Uint8Array): string {
-  const tag = createHmac('sha256', key).update('millrace/mdns/1').digest('hex').slice(0, 12)
-  return `_mr-${tag}._udp.local`
 }

@@ -5,8 +5,11 @@ import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
 import t from 'tap'
 import { judgeClock } from '../../cli/checks/machine.js'
+import { judge } from '../../cli/checks/mdns.js'
+import { mdnsQuestion, readMdns } from '../../cli/checks/mdns-message.js'
 import { checkPorts } from '../../cli/checks/ports.js'
 import { judgeSwarm } from '../../cli/checks/running-node.js'
 import { checkConfigText, firstConfig } from '../../config/index.js'
@@ -188,6 +191,8 @@ eventRouting:
     'streams',
     'offsets',
     'peers',
+    'alarms',
+    'log',
     'metrics',
   ])
   const seeds = ['identity.key', 'token.key'].map((name) => readFileSync(join(daemon.data, name)))
@@ -222,4 +227,59 @@ t.test('doctor tells a bad configuration, and a node that is not there', async (
   const named = await millrace(['doctor', '-j', '--data', folder, '--socket', join(folder, 'x')], FREE)
   t.match(findingsOf(named, 'node'), [{ state: 'problem', found: /is the node running/ }])
   t.equal(named.code, 1)
+})
+
+t.test('doctor asks by mDNS for the nodes of the swarm, of which the one that runs answers', async (t) => {
+  const key = Buffer.alloc(32, 9).toString('base64')
+  const daemon = await DaemonProcess.start({ config: `swarm: { key: "${key}", listen: [/ip4/127.0.0.1/tcp/0] }` })
+  t.teardown(() => daemon.close())
+  const env = { ...FREE, MILLRACE_API_SOCKET: daemon.socket }
+  const report = await millrace(['doctor', '-j', '--config', daemon.configFile, '--data', daemon.data], env)
+  const [finding] = findingsOf(report, 'mdns')
+  if (finding.state === 'ok') t.equal(finding.found, '1 node of the swarm answered, this one included')
+  else {
+    t.match(finding, { found: /^(?:not possible here|a question to .* did not come back)/, advice: /swarm\.peers/ })
+    t.comment(`multicast does not work here: ${String(finding.found)}`)
+  }
+})
+
+t.test('what comes in on the question is judged by whether anything can be heard', (t) => {
+  t.match(judge({ isHeard: true, nodes: 3 }, false), { state: 'ok', found: '3 nodes of the swarm answered' })
+  t.match(judge({ isHeard: true, nodes: 0 }, false), { state: 'ok', found: /came back; no node of the swarm answered/ })
+  t.match(judge({ isHeard: true, nodes: 0 }, true), { state: 'warning', found: /itself did not answer/ })
+  t.match(judge({ isHeard: false, nodes: 0 }, true), { state: 'warning', found: /did not come back/, advice: /5353/ })
+  t.end()
+})
+
+t.test('messages of multicast DNS are read, whatever they are', (t) => {
+  const service = '_mr-0123456789ab._udp.local'
+  const question = mdnsQuestion(service)
+  t.same(readMdns(question, service), { kind: 'question' })
+  t.equal(readMdns(question, '_other._udp.local'), undefined)
+  const answer = (parts: readonly (Buffer | readonly number[])[], answers: number) => {
+    const header = Buffer.from([0, 0, 0x84, 0, 0, 0, 0, answers, 0, 0, 0, 0])
+    return Buffer.concat([header, ...parts.map((part) => Buffer.from(part))])
+  }
+  const name = question.subarray(12, -4)
+  const head = (type: number, bytes: number) => [0, type, 0, 1, 0, 0, 0, 120, 0, bytes]
+  // Behind the first name, later ones point to it, as the answers of nodes do.
+  const [peer, pointer] = [
+    [4, 0x70, 0x65, 0x65, 0x72, 0xc0, 12],
+    [0xc0, 12],
+  ]
+  const whole = answer([name, head(12, 7), peer, pointer, head(16, 2), [1, 0x78], pointer, head(12, 7), peer], 3)
+  t.same(readMdns(whole, service), { kind: 'answer', names: [`peer.${service}`, `peer.${service}`] })
+  t.equal(readMdns(whole, '_other._udp.local'), undefined)
+  for (let end = 0; end < whole.length - 7; end++) readMdns(whole.subarray(0, end), service)
+  t.equal(readMdns(answer([[0xc0, 12]], 1), service), undefined, 'a name that points to itself')
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(200), fc.nat(255), (bytes, at, value) => {
+      t.doesNotThrow(() => readMdns(Buffer.from(bytes), service))
+      const changed = Buffer.from(whole)
+      changed[at % whole.length] = value
+      t.doesNotThrow(() => readMdns(changed, service))
+    }),
+    { numRuns: 500 },
+  )
+  t.end()
 })

@@ -14,6 +14,7 @@ import { restore } from './commands/restore.js'
 import { reload } from './commands/reload.js'
 import { route } from './commands/route.js'
 import { run } from './commands/run.js'
+import { state } from './commands/state.js'
 import { streams } from './commands/streams.js'
 import { swarm } from './commands/swarm.js'
 import { tail } from './commands/tail.js'
@@ -31,6 +32,7 @@ export const COMMANDS: readonly Command[] = [
   query,
   tail,
   streams,
+  state,
   offsets,
   route,
   peers,

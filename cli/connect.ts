@@ -47,6 +47,18 @@ export async function withClient<T>(
   }
 }
 
+/** As {@link withClient}; over the Unix socket the operator speaks unless `--app` names an app. */
+export async function withOperator<T>(call: Call, work: (client: Client) => Promise<T>): Promise<T> {
+  const address = addressOf(call)
+  if (call.text('app') !== undefined || 'url' in address) return withClient(call, work)
+  const client = new Client(nodeTransport(address))
+  try {
+    return await work(client)
+  } finally {
+    client.close()
+  }
+}
+
 /** Whether flags or environment say where the node is, rather than where its data are. */
 export function isNodeNamed(call: Call): boolean {
   if (call.text('node') !== undefined || call.text('socket') !== undefined) return true

@@ -22,6 +22,7 @@ import type { Delivery } from './resume-point.js'
 import type { RouteReport } from './routes.js'
 import { SharedChannel } from './shared-channel.js'
 import type { StreamService } from './socket-channel.js'
+import { StateClient } from './state.js'
 import type { StreamReport } from './streams.js'
 import type { NodeAlarmReport, SwarmReport } from './swarm.js'
 import { Subscription, type QueryNature, type SubscribeOptions } from './subscription.js'
@@ -58,14 +59,20 @@ export class Client implements AsyncDisposable {
   readonly #transport: Transport
   readonly #requests: Requests
   readonly #channel: SharedChannel | undefined
+  /** Entries of the node that are the same for everybody at once. */
+  readonly state: StateClient
   /** What ends the subscriptions that are being read. */
   readonly #ends = new Set<() => void>()
   #isClosed = false
 
-  /** @param asker who asks: an app, which gets a token, or whoever has one already */
-  constructor(transport: Transport, asker: AppManifest | GivenToken) {
+  /**
+   * @param asker who asks: an app, which gets a token, or whoever has one already; left out by operators, who need none over
+   *   the Unix socket
+   */
+  constructor(transport: Transport, asker?: AppManifest | GivenToken) {
     this.#transport = transport
     this.#requests = new Requests(transport, asker)
+    this.state = new StateClient(this.#requests)
     const { openChannel } = transport
     this.#channel = openChannel === undefined ? undefined : new SharedChannel(this.#requests, openChannel)
   }

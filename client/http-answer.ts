@@ -14,7 +14,7 @@ const MOST_SILENT_MS = 45_000
 export async function* followOverHttp(
   requests: Requests,
   path: string,
-  body: string,
+  body: string | undefined,
   signal: AbortSignal,
   mostSilentMs = MOST_SILENT_MS,
 ): AsyncGenerator<string> {
@@ -27,7 +27,7 @@ export async function* followOverHttp(
   else signal.addEventListener('abort', leave, { once: true })
   try {
     watch.expect()
-    const answer = await requests.ask('POST', path, body, connection.signal)
+    const answer = await requests.ask(body === undefined ? 'GET' : 'POST', path, body, connection.signal)
     yield* splitLines(watch.over(answer.body))
   } catch (error) {
     if (!watch.hasFired) throw error

@@ -45,6 +45,21 @@ export type { AppManifest, GivenToken } from './requests.js'
 export type { RetryPauses } from './retry.js'
 export type { RouteReport } from './routes.js'
 export type { PlatformSocket, SocketChannel } from './socket-channel.js'
+export { StateClient, type StateWrite } from './state.js'
+export type {
+  StateAppend,
+  StateChange,
+  StateCommit,
+  StateCondition,
+  StateEntry,
+  StateInfo,
+  StateOperation,
+  StatePage,
+  StateTxn,
+  StateTxnResult,
+  Ttl,
+  Version,
+} from './state-types.js'
 export type { CutsReport, LimitName, Limits, StreamReport } from './streams.js'
 export type { SubscribeOptions, Subscription, SubscriptionState } from './subscription.js'
 export type { MissingReport, NodeAlarmReport, SwarmNodeReport, SwarmReport, SwarmStreamReport } from './swarm.js'

@@ -24,10 +24,11 @@ const TOKEN_MS = 30_000
  */
 export class Requests {
   readonly #transport: Transport
-  readonly #asker: AppManifest | GivenToken
+  readonly #asker: AppManifest | GivenToken | undefined
   #token: Promise<string> | undefined
 
-  constructor(transport: Transport, asker: AppManifest | GivenToken) {
+  /** @param asker `undefined` for requests without a token */
+  constructor(transport: Transport, asker: AppManifest | GivenToken | undefined) {
     this.#transport = transport
     this.#asker = asker
   }
@@ -41,7 +42,7 @@ export class Requests {
   async ask(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
     const isFirst = this.#token === undefined
     const response = await this.#send(method, path, body, signal)
-    if (response.status !== 401 || isFirst || 'token' in this.#asker) return accept(response)
+    if (response.status !== 401 || isFirst || !this.#fetchesTokens) return accept(response)
     await readText(response)
     this.#token = undefined
     return accept(await this.#send(method, path, body, signal))
@@ -49,6 +50,7 @@ export class Requests {
 
   token(signal?: AbortSignal): Promise<string> {
     const asker = this.#asker
+    if (asker === undefined) throw new TypeError('who asks without a token has none')
     const token = (this.#token ??= 'token' in asker ? Promise.resolve(asker.token) : this.#authenticate(asker))
     token.catch(() => {
       if (this.#token === token) this.#token = undefined
@@ -56,8 +58,13 @@ export class Requests {
     return unlessAborted(token, signal)
   }
 
+  get #fetchesTokens(): boolean {
+    return this.#asker !== undefined && !('token' in this.#asker)
+  }
+
   async #send(method: Method, path: string, body?: string, signal?: AbortSignal): Promise<TransportResponse> {
-    const headers = { authorization: `Bearer ${await this.token(signal)}` }
+    const headers: Record<string, string> =
+      this.#asker === undefined ? {} : { authorization: `Bearer ${await this.token(signal)}` }
     if (body === undefined) return this.#transport.request({ method, path, headers, signal })
     const typed = { ...headers, 'content-type': 'application/json' }
     return this.#transport.request({ method, path, headers: typed, body, signal })

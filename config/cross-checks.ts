@@ -10,7 +10,21 @@ import type { Settings } from './settings.js'
 export type Written = (path: string) => WrittenPlace | undefined
 
 /** What is wrong only with several settings together. */
-export function crossCheck({ api }: Settings, written: Written): Problem[] {
+export function crossCheck(settings: Settings, written: Written): Problem[] {
+  return [...checkMemory(settings, written), ...checkVolatile(settings, written)]
+}
+
+/** State in memory is lost at exit, which nobody should find out by that. */
+function checkVolatile({ state }: Settings, written: Written): Problem[] {
+  const place = written('state.backend')
+  if (state.backend !== 'memory' || state.allowVolatile || place === undefined) return []
+  const reason = 'the state backend "memory" loses everything when the node ends'
+  return [
+    problemAt(place.source, place.start, place.end, reason, 'allow it by state.allowVolatile: true, or take embedded'),
+  ]
+}
+
+function checkMemory({ api }: Settings, written: Written): Problem[] {
   const { bodyBytes, messageBytes, memoryBytes } = api.limits
   if (memoryBytes >= Math.max(bodyBytes, messageBytes)) return []
   const place = ['memory', 'message', 'body'].map((key) => written(`api.limits.${key}`)).find((at) => at !== undefined)

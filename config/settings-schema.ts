@@ -6,6 +6,7 @@ import { parseInterval } from './quantities.js'
 import { replication } from './replication-schema.js'
 import { routesField } from './routes.js'
 import { decoded, InvalidSettingError } from './setting.js'
+import { state } from './state-schema.js'
 import { streamsField } from './stream-limits.js'
 import { swarm } from './swarm-schema.js'
 
@@ -149,6 +150,7 @@ export const settingsSchema = section('Settings of a millrace node. All are opti
     }),
   }),
   replication,
+  state,
   storage,
   swarm,
 })

@@ -38,6 +38,14 @@ export interface Settings {
     readonly maxInFlightBytes: number
     readonly maxUnsealedBytes: number
   }
+  readonly state: {
+    readonly backend: 'embedded' | 'memory'
+    /** Keys and values of all entries. */
+    readonly maxBytes: number
+    readonly allowVolatile: boolean
+    /** Namespaces that apps may touch beside their own. */
+    readonly grants: ReadonlyMap<string, readonly string[]>
+  }
   /** In the order in which they are tried. */
   readonly routes: readonly RouteSetting[]
   /** Limits by stream name; what is not named keeps everything. */
@@ -76,7 +84,7 @@ export type LogLevel = SettingValues['log']['level']
 
 /** @param key the network key, if there is one */
 export function toSettings(values: SettingValues, key: string | undefined): Settings {
-  const { api, data, eventRouting, replication, storage, swarm } = values
+  const { api, data, eventRouting, replication, state, storage, swarm } = values
   const { limits } = api
   return deepFreeze({
     displayName: values.admin.displayName,
@@ -103,6 +111,7 @@ export function toSettings(values: SettingValues, key: string | undefined): Sett
       maxInFlightBytes: storage.maxInFlight,
       maxUnsealedBytes: storage.maxUnsealed,
     },
+    state: { ...state, grants: grantsOf(state.grants) },
     routes: eventRouting.routes,
     retention: new Map([...eventRouting.streams].map(([name, { limits }]) => [name, limits])),
     notReplicated: new Set([...eventRouting.streams].filter(([, { replicate }]) => !replicate).map(([name]) => name)),
@@ -120,6 +129,12 @@ export function toSettings(values: SettingValues, key: string | undefined): Sett
     },
     replication: { keep: replication.keep, streams: replication.streams ?? undefined },
   })
+}
+
+function grantsOf(grants: SettingValues['state']['grants']): ReadonlyMap<string, readonly string[]> {
+  const byApp = new Map<string, readonly string[]>()
+  for (const { app, namespace } of grants) byApp.set(app, [...(byApp.get(app) ?? []), namespace])
+  return byApp
 }
 
 /** Also the values in maps; sets inside selections are left, which nobody writes to. */

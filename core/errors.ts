@@ -46,6 +46,16 @@ export type ErrorCode =
   | 'ERR_PEER_UNREACHABLE'
   | 'ERR_PEER_BUSY'
   | 'ERR_PEER_FAILED'
+  // state
+  | 'ERR_STATE_KEY_INVALID'
+  | 'ERR_STATE_TOO_LARGE'
+  | 'ERR_STATE_FORBIDDEN'
+  | 'ERR_STATE_CONFLICT'
+  | 'ERR_STATE_FULL'
+  | 'ERR_OFFSET_CONFLICT'
+  | 'ERR_COUNTER_RANGE'
+  | 'ERR_COUNTER_INVALID'
+  | 'ERR_COMPACTED'
   // node
   | 'ERR_ADDRESS_IN_USE'
   | 'ERR_ABORTED'
@@ -86,6 +96,11 @@ export abstract class MillraceError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = new.target.name
+  }
+
+  /** What programs need to know beside the code; goes into answers as it is. */
+  get wireMembers(): Readonly<Record<string, unknown>> | undefined {
+    return undefined
   }
 }
 

@@ -1,5 +1,5 @@
 import type { AqlLimits } from '../aql/index.js'
-import type { NodeId, TagSelection } from '../core/index.js'
+import type { AppId, NodeId, TagSelection } from '../core/index.js'
 import type { Retention, SyncMode } from '../storage/index.js'
 import type { AccessRules, ApiLimits, ListenAddress } from './api/index.js'
 
@@ -24,6 +24,7 @@ export interface DaemonSettings {
     readonly maxInFlightBytes: number
     readonly maxUnsealedBytes: number
   }
+  readonly state: StateSettings
   /** In the order in which they are tried. */
   readonly routes: readonly RouteSettings[]
   /** Limits by stream name; what is not named keeps everything. */
@@ -32,6 +33,15 @@ export interface DaemonSettings {
   readonly notReplicated: ReadonlySet<string>
   readonly swarm: SwarmSettings
   readonly replication: ReplicationSettings
+}
+
+/** The strongly consistent state. */
+export interface StateSettings {
+  readonly backend: 'embedded' | 'memory'
+  /** Keys and values of all entries. */
+  readonly maxBytes: number
+  /** Namespaces that apps may touch beside their own. */
+  readonly grants: ReadonlyMap<AppId, readonly string[]>
 }
 
 /** The nodes that this one shares its events with. */

@@ -27,6 +27,8 @@ import { storeOptions } from './node-store.js'
 import { operationsOf } from './operations.js'
 import { afterReload, changesBetween, type SettingChanges } from './setting-changes.js'
 import { LastKnown } from './swarm/last-known.js'
+import { renderStateMetrics } from './state/metrics.js'
+import { NodeState } from './state/node-state.js'
 import { renderSwarmMetrics } from './swarm/metrics.js'
 import { NodeSwarm } from './swarm/node-swarm.js'
 import { pictureOf } from './swarm/picture.js'
@@ -92,10 +94,11 @@ export class Daemon implements AsyncDisposable {
   }
 
   async #apply(settings: DaemonSettings): Promise<SettingChanges> {
-    const { store, events, swarm, api } = this.#parts
+    const { store, events, state, swarm, api } = this.#parts
     events.setRouter(await makeRouter(store, settings))
     store.setRetention(settings.retention)
     api.setAccess(settings.api.access)
+    state.setGrants(settings.state.grants)
     swarm?.apply(settings)
     const changes = changesBetween(this.#inForce.settings, settings)
     this.#inForce.settings = afterReload(this.#inForce.settings, settings)
@@ -122,6 +125,7 @@ interface Parts {
   readonly directory: DataDirectory
   readonly store: Store
   readonly events: NodeEvents
+  readonly state: NodeState
   /** `undefined` for a node that is alone. */
   readonly swarm: NodeSwarm | undefined
   readonly api: Api
@@ -151,6 +155,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         logger.error({ err: error }, 'an answer ended with an error')
       },
     })
+    const state = await NodeState.open({ store, events, clock, logger, settings: settings.state })
+    undo.push(() => state.close())
     const swarm = await joinSwarm(directory, store, { ...options, logger }, clock)
     undo.push(() => swarm?.close())
     const inForce: SettingsInForce = { settings }
@@ -158,8 +164,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     undo.push(() => {
       eventLoop.stop()
     })
-    const api = await openApi({ options, logger, directory, store, events, swarm, clock, inForce, eventLoop })
-    return new Daemon({ directory, store, events, swarm, api, eventLoop }, inForce, logger)
+    const api = await openApi({ options, logger, directory, store, events, state, swarm, clock, inForce, eventLoop })
+    return new Daemon({ directory, store, events, state, swarm, api, eventLoop }, inForce, logger)
   } catch (error) {
     for (const step of undo.reverse()) await step()
     throw error
@@ -178,11 +184,12 @@ async function joinSwarm(
   return NodeSwarm.join({ settings, networkKey, directory, store, clock, logger })
 }
 
-async function closeParts({ directory, store, events, swarm, api, eventLoop }: Parts): Promise<void> {
+async function closeParts({ directory, store, events, state, swarm, api, eventLoop }: Parts): Promise<void> {
   await api.close()
   eventLoop.stop()
   events.close()
   await swarm?.close()
+  await state.close()
   await store.close()
   await directory.close()
 }
@@ -221,6 +228,7 @@ interface ApiParts {
   readonly directory: DataDirectory
   readonly store: Store
   readonly events: NodeEvents
+  readonly state: NodeState
   readonly swarm: NodeSwarm | undefined
   readonly clock: Clock
   readonly inForce: SettingsInForce
@@ -228,7 +236,7 @@ interface ApiParts {
 }
 
 async function openApi(parts: ApiParts): Promise<Api> {
-  const { options, logger, directory, store, events, swarm, clock, inForce } = parts
+  const { options, logger, directory, store, events, state, swarm, clock, inForce } = parts
   const { settings, version } = options
   const startedMs = clock.monotonicMs()
   const started: { api?: Api } = {}
@@ -243,6 +251,7 @@ async function openApi(parts: ApiParts): Promise<Api> {
     tokens: new SignedTokens(await openTokenKeys(join(directory.path, 'token.key')), clock),
     events,
     blobs: store.blobs,
+    state,
     logger,
     topic: settings.swarm.topic,
     operations: operationsOf({ directory, store, topic: settings.swarm.topic, logger, version, clock }),
@@ -304,9 +313,10 @@ function deskOf({ options, store, events, inForce }: ApiParts): Pick<ApiOptions,
   return { configuration: desk }
 }
 
-function metricsOf({ options, store, events, swarm, eventLoop }: ApiParts, api: Api | undefined): string {
+function metricsOf({ options, store, events, state, swarm, eventLoop }: ApiParts, api: Api | undefined): string {
   const { topic } = options.settings.swarm
   const info = { version: options.version, node: store.nodeId, topic }
+  const rest = renderStateMetrics(state.state.counters)
   const own = renderMetrics({
     store: store.metrics(),
     health: healthOf(store),
@@ -315,8 +325,8 @@ function metricsOf({ options, store, events, swarm, eventLoop }: ApiParts, api: 
     eventLoop,
     info,
   })
-  if (swarm === undefined) return own
-  return own + renderSwarmMetrics(swarm, { streams: store.offsets().keys(), missing: store.missing() })
+  if (swarm === undefined) return own + rest
+  return own + rest + renderSwarmMetrics(swarm, { streams: store.offsets().keys(), missing: store.missing() })
 }
 
 /** Connected nodes, and how far those are that were compared with already. */

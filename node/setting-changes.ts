@@ -15,6 +15,7 @@ const AT_ONCE: Named = [
   ['eventRouting.routes', ({ routes }) => routes],
   ['eventRouting.streams', ({ retention, notReplicated }) => [retention, notReplicated]],
   ['replication', ({ replication }) => replication],
+  ['state.grants', ({ state }) => state.grants],
   ['api.apps', ({ api }) => api.access.apps],
   ['api.hosts', ({ api }) => api.access.hosts],
   ['api.origins', ({ api }) => api.access.origins],
@@ -35,6 +36,8 @@ const AT_START: Named = [
   ['storage.cache', ({ storage }) => storage.cacheBytes],
   ['storage.maxInFlight', ({ storage }) => storage.maxInFlightBytes],
   ['storage.maxUnsealed', ({ storage }) => storage.maxUnsealedBytes],
+  ['state.backend', ({ state }) => state.backend],
+  ['state.maxBytes', ({ state }) => state.maxBytes],
   ['swarm.topic', ({ swarm }) => swarm.topic],
   ['swarm.key', ({ swarm }) => swarm.key],
   ['swarm.listen', ({ swarm }) => swarm.listen],
@@ -61,6 +64,7 @@ export function afterReload(old: DaemonSettings, next: DaemonSettings): DaemonSe
     retention,
     notReplicated,
     replication,
+    state: { ...old.state, grants: next.state.grants },
     swarm: { ...old.swarm, headsIntervalMs, maxStreams, maxStreamsPerNode },
   }
 }

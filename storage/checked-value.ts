@@ -21,6 +21,12 @@ export function openValue(key: Uint8Array | string, value: Buffer, place: Record
   return value
 }
 
+/** As {@link openValue}: what stands behind the check, or `undefined` when the value is not the one written there. */
+export function openChecked(key: Uint8Array, value: Buffer): Buffer | undefined {
+  if (value.length < CHECK_LENGTH || value.readUInt32LE(0) !== checksum(key, value)) return undefined
+  return value.subarray(CHECK_LENGTH)
+}
+
 function checksum(key: Uint8Array | string, value: Buffer): number {
   return crc32(value.subarray(CHECK_LENGTH), crc32(key))
 }

@@ -7,6 +7,7 @@ import { buildLines, lineBytes, lineCount, type LineSource, type Lines } from '.
 import type { Tip } from './signed-head.js'
 import type { StreamState } from './stream-state.js'
 import { prepareReplicas, type ReplicaJob, type ReplicaWrite } from './replica-writer.js'
+import { decideGroup, readRecords, type DecidedJob } from './state-group.js'
 import type { StreamTable } from './stream-table.js'
 import type { TailPart } from './tail-block.js'
 import { encodeTailRecord, encodeTailRecordAsync, type EncodedTail, type TailBefore } from './tail-record.js'
@@ -16,6 +17,8 @@ const MAX_BYTES_PER_TURN = 1024 * 1024
 
 /** Bytes of payloads up to which a group is built without leaving the event loop's turn, so that its write begins at once. */
 const MAX_BYTES_AT_ONCE = 64 * 1024
+
+const NO_STEPS: readonly WriteStep[] = []
 
 export interface CommitterOptions {
   readonly meta: Database
@@ -89,6 +92,29 @@ export class Committer {
       : this.#writeWithReplicas(requests, replicas, began)
   }
 
+  /**
+   * As {@link commit}, with decisions among the requests, which are made now: what becomes of them goes into the same write.
+   *
+   * @returns what became durable, and the requests in the order of its publications
+   */
+  async commitDecided(
+    jobs: readonly DecidedJob[],
+    replicas: readonly ReplicaJob[],
+  ): Promise<{ readonly committed: Committed; readonly requests: readonly AppendRequest[] }> {
+    const began = performance.now()
+    const { meta, streams, topic } = this.#options
+    const foreign = replicas.length === 0 ? undefined : await prepareReplicas(replicas, streams, topic)
+    try {
+      const stored = await readRecords(meta, jobs)
+      const { requests, steps } = decideGroup(jobs, stored, streams)
+      // Stamps before it waits for anything, so that events get the offsets that the decisions were told.
+      const committed = await this.#write(requests, foreign, began, steps)
+      return { committed, requests }
+    } finally {
+      foreign?.release()
+    }
+  }
+
   async #writeWithReplicas(
     requests: readonly AppendRequest[],
     replicas: readonly ReplicaJob[],
@@ -107,6 +133,7 @@ export class Committer {
     requests: readonly AppendRequest[],
     foreign: ReplicaWrite | undefined,
     began: number,
+    records: readonly WriteStep[] = NO_STEPS,
   ): Promise<Committed> {
     const group = this.#stamp(requests)
     const built =
@@ -119,6 +146,7 @@ export class Committer {
       value,
     }))
     if (foreign !== undefined) steps.push(...foreign.steps)
+    if (records.length > 0) steps.push(...records)
     const started = performance.now()
     const writing = steps.length > 0 ? this.#options.meta.write(steps, this.#options.sync) : undefined
     built.forEach((each, at) => {

@@ -58,6 +58,7 @@ export {
 } from './store-errors.js'
 export type { ProblemKind } from './problem-kind.js'
 export { checkBackup, restoreBackup, type Restored, type RestoreOptions } from './restore.js'
+export type { StateDecision, StateSpace, StateView } from './state-space.js'
 export { takeSnapshot, type Snapshot } from './snapshot.js'
 export { readEpoch } from './store-opening.js'
 export type { StoreLogger, StoreOptions, SyncMode } from './store-options.js'

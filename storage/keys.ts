@@ -15,6 +15,7 @@ import { decodeBase64, encodeBase64, parseStreamId, streamIdOf, type StreamId } 
  *     0x17 stream                      signed head beyond what is held, for what it says to be pruned
  *     0x18 arrival                     block that was pruned and whose room is not given back yet
  *     0x20 app 0x00 path               blob
+ *     0x30 name                        record of the state, named by those who keep it
  */
 export const KIND = {
   single: 0x01,
@@ -28,6 +29,7 @@ export const KIND = {
   announced: 0x17,
   freed: 0x18,
   blob: 0x20,
+  state: 0x30,
 } as const
 
 /** Kinds of keys that carry a stream and an offset. */

@@ -26,6 +26,7 @@ import { SealedCheck, reasonOf } from './sealed-check.js'
 import { NEXT_ARRIVAL } from './sealer.js'
 import { faultOfHead, type SignedHead } from './signed-head.js'
 import { decodeSingle } from './single-value.js'
+import { verifyStateRecord } from './state-space.js'
 import { StoreCorruptError } from './store-errors.js'
 import { decodeStoredHead } from './stored-head.js'
 import { StreamFindings } from './stream-findings.js'
@@ -306,6 +307,16 @@ async function* checkSmall({ topic, meta, giveWay }: CheckContext): AsyncGenerat
     const started = performance.now()
     const problem = await problemOf(() => verifyBlob(key, value))
     if (problem !== undefined) yield fileDamage(topic, key, problem)
+    await giveWay(performance.now() - started)
+  }
+  for await (const page of meta.pages({ ...kindRange(KIND.state), limit: PAGE })) {
+    const started = performance.now()
+    for (const [key, value] of page) {
+      const problem = await problemOf(() => {
+        verifyStateRecord(key, value)
+      })
+      if (problem !== undefined) yield storeDamage(topic, 'record of the state', problem)
+    }
     await giveWay(performance.now() - started)
   }
 }

@@ -52,6 +52,7 @@ import type { ReplicaJob } from './replica-writer.js'
 import { ReserveFile } from './reserve-file.js'
 import { KEEP_EVERYTHING, type Retention } from './retention.js'
 import { Sealer } from './sealer.js'
+import { StateSpace, type StateDecision, type StateJob } from './state-space.js'
 import { encodeSingle } from './single-value.js'
 import {
   EventTooLargeError,
@@ -70,7 +71,7 @@ import { contentOf } from './stream-content.js'
 import { StreamReader } from './stream-reader.js'
 import { describeStream } from './stream-status.js'
 import type { SurveyRequest } from './stream-survey.js'
-import { StreamTable } from './stream-table.js'
+import { EPOCH_SIZE, StreamTable } from './stream-table.js'
 import { listTags } from './tag-list.js'
 import { previewRetention } from './retention-preview.js'
 import type { StreamState } from './stream-state.js'
@@ -93,20 +94,26 @@ const MOST_DAMAGES = 1000
 
 const NOTHING_FOUND: ReadonlyMap<number, 'damaged' | 'missing'> = new Map()
 
-/** What the commit queue takes: own events, and those of others. */
-type StoreJob = AppendRequest | ReplicaJob
+/** What the commit queue takes: own events, those of others, and changes of the state. */
+type StoreJob = AppendRequest | ReplicaJob | StateJob
 
 interface CommittedGroup {
   readonly jobs: readonly StoreJob[]
   readonly committed: Committed
+  /** What was appended, where decisions of the state had a say in it. */
+  readonly requests: readonly AppendRequest[] | undefined
 }
 
 function isReplicaJob(job: StoreJob): job is ReplicaJob {
-  return 'kind' in job
+  return 'kind' in job && job.kind !== 'state'
 }
 
 function isRequest(job: StoreJob): job is AppendRequest {
-  return !isReplicaJob(job)
+  return !('kind' in job)
+}
+
+function isStateJob(job: StoreJob): job is StateJob {
+  return 'kind' in job && job.kind === 'state'
 }
 
 interface StoreParts extends Databases {
@@ -131,6 +138,8 @@ export class Store implements EventStore {
   readonly blobs: BlobStore
   /** The store as replication sees it. */
   readonly replicas: ReplicaStore
+  /** Records that change in the same commits as the events. */
+  readonly state: StateSpace
   readonly #parts: StoreParts
   readonly #queue: CommitQueue<StoreJob, CommittedGroup, readonly Publication[]>
   readonly #committer: Committer
@@ -143,6 +152,9 @@ export class Store implements EventStore {
   /** Where reads have found stored values damaged or gone since the store was opened. */
   readonly #damages = new Map<StreamId, Map<number, 'damaged' | 'missing'>>()
   #retention: ReadonlyMap<string, Retention> = new Map()
+  /** Groups with records of the state that were committed, and how many of them are surely on disk. */
+  #stateCommits = 0
+  #stateSynced = 0
   /** When the newest commit ended, by the monotonic clock. */
   #committedAt = -Infinity
   #syncTimer: NodeJS.Timeout | undefined
@@ -153,6 +165,11 @@ export class Store implements EventStore {
     this.#parts = parts
     this.nodeId = streams.nodeId
     this.blobs = new BlobStore(meta, options.clock, () => parts.health.refusal())
+    this.state = new StateSpace({
+      meta,
+      epoch: () => streams.epoch,
+      commit: (decision) => this.#decide(decision),
+    })
     this.#committer = new Committer({
       meta,
       streams,
@@ -313,6 +330,17 @@ export class Store implements EventStore {
     return this.#queue.add(request, this.#checkRequest(request))
   }
 
+  async #decide(decision: StateDecision): Promise<void> {
+    if (this.#closed !== undefined) throw new StoreClosedError()
+    const refusal = this.#parts.health.publishRefusal()
+    if (refusal !== undefined) throw refusal
+    const bytes = decision.appends.reduce((sum, request) => sum + this.#checkRequest(request), decision.bytes)
+    const job: StateJob = { kind: 'state', decision, refusal: undefined }
+    await this.#queue.add(job, bytes)
+    // Set meanwhile, when the commit was formed.
+    if (job.refusal !== undefined) throw job.refusal.error
+  }
+
   /** Bytes that the request takes in flight. */
   #checkRequest({ events }: AppendRequest): number {
     let bytes = 0
@@ -335,14 +363,17 @@ export class Store implements EventStore {
   async #commit(jobs: readonly StoreJob[]): Promise<CommittedGroup> {
     const { health } = this.#parts
     const requests = jobs.filter(isRequest)
-    const refusal = requests.length > 0 ? health.publishRefusal() : health.refusal()
-    if (refusal !== undefined) throw refusal
     const replicas = requests.length < jobs.length ? jobs.filter(isReplicaJob) : []
-    return { jobs, committed: await this.#committer.commit(requests, replicas) }
+    const isDecided = requests.length + replicas.length < jobs.length
+    const refusal = requests.length > 0 || isDecided ? health.publishRefusal() : health.refusal()
+    if (refusal !== undefined) throw refusal
+    if (!isDecided) return { jobs, committed: await this.#committer.commit(requests, replicas), requests: undefined }
+    const own = jobs.filter((job) => isRequest(job) || isStateJob(job))
+    return { jobs, ...(await this.#committer.commitDecided(own, replicas)) }
   }
 
   /** What follows from a commit, while the next one is being written. */
-  #settle({ jobs, committed }: CommittedGroup): readonly (readonly Publication[])[] {
+  #settle({ jobs, committed, requests }: CommittedGroup): readonly (readonly Publication[])[] {
     this.#noteHeads(committed.states)
     const { counters } = this.#parts
     counters.commitSeconds.observe(committed.commitMs / 1000)
@@ -353,9 +384,25 @@ export class Store implements EventStore {
     this.#tellListeners(committed.batches)
     this.#upkeep.committed(committed.states, committed.completedBlock)
     const { publications } = committed
+    if (requests !== undefined) return this.#settleDecided(jobs, publications, requests)
     if (publications.length === jobs.length) return publications
     let request = 0
     return jobs.map((job) => (isRequest(job) ? (publications[request++] ?? []) : []))
+  }
+
+  #settleDecided(
+    jobs: readonly StoreJob[],
+    publications: Committed['publications'],
+    requests: readonly AppendRequest[],
+  ): readonly (readonly Publication[])[] {
+    this.#stateCommits++
+    if (this.#parts.options.sync === 'always') this.#stateSynced = this.#stateCommits
+    const results = new Map(requests.map((request, at) => [request, publications[at]]))
+    return jobs.map((job) => {
+      if (isRequest(job)) return results.get(job) ?? []
+      if (isStateJob(job) && job.refusal === undefined) job.decision.committed()
+      return []
+    })
   }
 
   /** Whatever a listener does, its publishers' events are stored. */
@@ -385,10 +432,13 @@ export class Store implements EventStore {
   async #syncIfDirty(always = false): Promise<void> {
     const { streams, meta, head } = this.#parts
     const dirty = [...streams.born()].filter((state) => state.syncedOffset < state.nextOffset && !state.damaged)
-    if ((dirty.length === 0 && !always) || this.#parts.health.refusal() !== undefined) return
+    const stateCommits = this.#stateCommits
+    const isDirty = dirty.length > 0 || this.#stateSynced < stateCommits
+    if ((!isDirty && !always) || this.#parts.health.refusal() !== undefined) return
     const ends = dirty.map((state) => state.nextOffset)
     const value = encodeSingle(SYNCED, this.#parts.counters.commits)
     await meta.write([{ type: 'put', key: singleKey(SYNCED), value }], true)
+    this.#stateSynced = Math.max(this.#stateSynced, stateCommits)
     dirty.forEach((state, at) => {
       state.syncedOffset = ends[at] ?? 0
       if (!state.isReplica) {
@@ -474,6 +524,17 @@ export class Store implements EventStore {
       head.begin(await bootId(), table.size)
     }
     return new Map(names.map((name) => [name, table.numberOf(name) ?? 0]))
+  }
+
+  /** The number of an own stream by its name or its id; `undefined` when there is none of it. */
+  numberOfStream(text: string): number | undefined {
+    const { names, streams } = this.#parts
+    const number = names.numberOf(text)
+    if (number !== undefined) return number
+    for (const state of streams.all()) {
+      if (state.stream === text && streams.isOwn(state) && !state.isReplica) return state.number % EPOCH_SIZE
+    }
+    return undefined
   }
 
   /** Checks everything that is stored, beside all other work, which goes first. */

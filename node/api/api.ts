@@ -20,6 +20,7 @@ import { addOpsRoutes } from './ops-routes.js'
 import { DEFAULT_TIMERS, type AccessRules, type ApiOptions } from './options.js'
 import { addQueryRoutes } from './query-routes.js'
 import { Routes } from './routes.js'
+import { addStateRoutes } from './state-routes.js'
 import { SocketUpgrade } from './socket-upgrade.js'
 import { addStreamRoutes } from './stream-routes.js'
 
@@ -75,6 +76,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 function allRoutes(): Routes {
   const parts = [
     addEventRoutes,
+    addStateRoutes,
     addIngestRoutes,
     addNodeRoutes,
     addBlobRoutes,

@@ -90,6 +90,15 @@ export const WIRE_FORMS: Readonly<Record<ErrorCode, WireForm>> = {
   ERR_PEER_UNREACHABLE: INTERNAL,
   ERR_PEER_BUSY: INTERNAL,
   ERR_PEER_FAILED: INTERNAL,
+  ERR_STATE_KEY_INVALID: own(400, 'ERR_STATE_KEY_INVALID'),
+  ERR_STATE_TOO_LARGE: own(413, 'ERR_STATE_TOO_LARGE'),
+  ERR_STATE_FORBIDDEN: own(403, 'ERR_STATE_FORBIDDEN'),
+  ERR_STATE_CONFLICT: own(412, 'ERR_STATE_CONFLICT'),
+  ERR_STATE_FULL: own(507, 'ERR_STATE_FULL'),
+  ERR_OFFSET_CONFLICT: own(409, 'ERR_OFFSET_CONFLICT'),
+  ERR_COUNTER_RANGE: own(409, 'ERR_COUNTER_RANGE'),
+  ERR_COUNTER_INVALID: own(409, 'ERR_COUNTER_INVALID'),
+  ERR_COMPACTED: own(410, 'ERR_COMPACTED'),
   ERR_ADDRESS_IN_USE: INTERNAL,
   ERR_ABORTED: ENDING,
   ERR_USAGE: INTERNAL,
@@ -126,11 +135,14 @@ export interface ErrorReply {
   readonly status: number
   readonly code: string
   readonly message: string
+  /** Further members of the body. */
+  readonly details: Readonly<Record<string, unknown>> | undefined
 }
 
 export function toErrorReply(error: unknown): ErrorReply {
   const { status, code, prefix = '', fixed } = formOf(error)
-  return { status, code, message: fixed ?? prefix + messageOf(error) }
+  const details = error instanceof MillraceError ? error.wireMembers : undefined
+  return { status, code, message: fixed ?? prefix + messageOf(error), details }
 }
 
 /** The member `kind` of a WebSocket error. */

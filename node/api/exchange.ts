@@ -71,8 +71,8 @@ export function sendError(
   if (response.headersSent) {
     response.destroy()
   } else {
-    const { status, code, message } = toErrorReply(error)
-    sendJson(response, status, JSON.stringify({ code, message }), [...headers, ...hintsOf(status, request)])
+    const { status, code, message, details } = toErrorReply(error)
+    sendJson(response, status, JSON.stringify({ code, message, ...details }), [...headers, ...hintsOf(status, request)])
     discardRest(request)
   }
   return isInternal(error)

@@ -23,6 +23,9 @@ const SPARES_TOKEN: Readonly<Record<Exclude<Action['admission'], 'none'>, 'local
   operator: 'unix',
   owner: 'unix',
 }
+/** Headers beside these that the routes of the state know. */
+const STATE_PATH = /^\/api\/millrace\/v1\/(state\/|events\/publish$)/
+const STATE_HEADERS = ['if-match', 'if-none-match', 'idempotency-key', 'millrace-ttl']
 
 /** Whether connections come from a Unix socket, where the file's mode decides who may ask. */
 export type Transport = 'tcp' | 'unix'
@@ -190,10 +193,12 @@ function isLocal({ remoteAddress }: Socket, transport: Transport): boolean {
 function answerPreflight(request: IncomingMessage, response: ServerResponse, origin: string): void {
   const method = request.headers['access-control-request-method']
   const names = request.headers['access-control-request-headers'] ?? ''
+  const isState = STATE_PATH.test(splitUrl(request.url ?? '/').path)
+  const allowed = isState ? [...ALLOWED_HEADERS, ...STATE_HEADERS] : ALLOWED_HEADERS
   const foreign = names
     .split(',')
     .map((name) => name.trim().toLowerCase())
-    .filter((name) => name !== '' && !ALLOWED_HEADERS.includes(name))
+    .filter((name) => name !== '' && !allowed.includes(name))
   const refusal =
     method === undefined || !ALLOWED_METHODS.includes(method)
       ? 'request-method'
@@ -210,7 +215,7 @@ function answerPreflight(request: IncomingMessage, response: ServerResponse, ori
     'access-control-allow-methods',
     ALLOWED_METHODS.join(', '),
     'access-control-allow-headers',
-    ALLOWED_HEADERS.join(', '),
+    allowed.join(', '),
     'content-length',
     '0',
   ])

@@ -38,6 +38,7 @@ import {
   refusals,
   type Part,
 } from './openapi-parts.js'
+import { STATE_SCHEMAS, statePaths } from './openapi-state.js'
 import { PeersReply } from './peers-reply.js'
 
 /** The OpenAPI 3.1 description of everything that the Actyx API does not have, from the schemas that the code uses. */
@@ -61,6 +62,7 @@ export function openApiDocument(version: string): Part {
         Blocks: BlocksReply,
         Config: ConfigReply,
         DraftReport: DraftReply,
+        ...STATE_SCHEMAS,
         Error: ErrorBody,
         Explanation: ExplainReply,
         Peers: PeersReply,
@@ -73,7 +75,7 @@ export function openApiDocument(version: string): Part {
         tokenInUrl: { type: 'apiKey', in: 'query', name: 'access_token' },
       },
     },
-    paths: { ...paths(), ...consolePaths(), ...eventPaths() },
+    paths: { ...paths(), ...consolePaths(), ...eventPaths(), ...statePaths() },
   }
 }
 

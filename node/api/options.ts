@@ -4,6 +4,7 @@ import type { EventService } from '../events/event-service.js'
 import type { NodeAlarm } from './alarms-reply.js'
 import type { ConfigDesk } from './config-desk.js'
 import type { ExplainedRoute, RouteQuestion } from './explained-route.js'
+import type { StateService } from '../state/state-service.js'
 import type { PeerState, SwarmReport } from './peers-reply.js'
 import type { SwarmPicture } from './swarm-reply.js'
 import type { LogEntry, LogLevel } from '../log-tail.js'
@@ -157,6 +158,8 @@ export interface ApiOptions {
   readonly tokens: TokenService
   readonly events: EventService
   readonly blobs: Blobs
+  /** Absent where nothing keeps one. */
+  readonly state?: StateService
   readonly logger: ApiLogger
   readonly operations: Operations
   status(): NodeStatus

@@ -245,7 +245,7 @@ storage:
   sync: often
   block: { maxEvents: 0, maxBytes: 3MiB }
   pruneInterval: 60
-state: {}
+audit: {}
 `
   t.match(places(text), [
     /^2:3 unknown key 'lissten'/,
@@ -270,9 +270,26 @@ state: {}
     /^11:23 at least 1, found 0/,
     /^11:36 at most 2MiB/,
     /^12:18 '60' is no time/,
-    /^13:1 unknown key 'state'/,
+    /^13:1 unknown key 'audit'/,
   ])
   t.match(check(text).problems.at(-1)?.mend, /not in this version; known here: admin, api/)
+})
+
+t.test('a backend that cannot keep the state is refused with the reason and what to take', async (t) => {
+  const problemsOf = (backend: string, more = '') => check(`state:\n  backend: ${backend}\n${more}`).problems
+  t.match(problemsOf('clickhouse'), [
+    {
+      line: 2,
+      column: 12,
+      reason: /unsupported state backend "clickhouse": eventually consistent.*Supported: embedded, memory/,
+      mend: /audit sink/,
+    },
+  ])
+  t.match(problemsOf('redis'), [{ reason: /unsupported state backend "redis": this version has no adapter/ }])
+  t.match(problemsOf('embeded'), [{ reason: /unsupported/, mend: "did you mean 'embedded'?" }])
+  t.match(problemsOf('memory'), [{ line: 2, reason: /loses everything/, mend: /allowVolatile/ }])
+  t.same(problemsOf('memory', '  allowVolatile: true\n'), [])
+  t.match(problemsOf('embedded', '  grants: [{ app: com.acme.x, namespace: mr }]\n'), [{ reason: /daemon's own/ }])
 })
 
 t.test('broken YAML is told with its place', async (t) => {

@@ -21,6 +21,7 @@ export function daemonSettings(data: string, changes: Partial<DaemonSettings> = 
       maxInFlightBytes: 2 ** 26,
       maxUnsealedBytes: 2 ** 26,
     },
+    state: { backend: 'embedded', maxBytes: 2 ** 26, grants: new Map() },
     routes: [],
     retention: new Map(),
     notReplicated: new Set(),

@@ -1,0 +1,251 @@
+import { Type } from '@sinclair/typebox'
+import { ErrorBody } from './additions.js'
+import { APP, inUrl, items, json, OWNER, reference, refusals, type Part } from './openapi-parts.js'
+import { exactly, integer } from './reply-schemas.js'
+import {
+  ConditionalPublishReply,
+  StateDeleted,
+  StateEntry,
+  StateInfoReply,
+  StatePage,
+  StateTxnReply,
+  StateWritten,
+} from './state-replies.js'
+
+const Decimals = Type.Union([Type.String({ pattern: '^-?[0-9]+$' }), Type.Integer()])
+
+const Ttl = Type.Union([Type.Object({ ttlMs: Type.Integer({ minimum: 1 }) }), Type.Literal('keep'), Type.Null()], {
+  description: 'By default no end; `keep` leaves what is there',
+})
+
+const Condition = Type.Union([
+  exactly(
+    {
+      key: Type.String(),
+      version: Type.Optional(Decimals),
+      value: Type.Optional(Type.Unknown()),
+      exists: Type.Optional(Type.Boolean()),
+    },
+    'About an entry; version 0 is absent',
+  ),
+  exactly(
+    { stream: Type.String(), offset: Type.Integer({ minimum: -1 }) },
+    'Newest offset that an own stream, by name or id, has ever used; -1 for none',
+  ),
+])
+
+const Operation = exactly(
+  {
+    op: Type.Union(['get', 'set', 'delete', 'increment'].map((op) => Type.Literal(op))),
+    key: Type.String(),
+    value: Type.Optional(Type.Unknown({ description: 'Of set' })),
+    ttl: Type.Optional(Ttl),
+    delta: Type.Optional(Decimals),
+    min: Type.Optional(Decimals),
+    max: Type.Optional(Decimals),
+  },
+  'What is done to an entry',
+)
+
+const ConditionalEvent = {
+  tags: Type.Array(Type.String()),
+  payload: Type.Unknown(),
+  expectedOffset: Type.Optional(Type.Integer({ minimum: -1, description: 'Newest offset of its stream before' })),
+}
+
+const TxnBody = exactly(
+  {
+    if: Type.Optional(Type.Array(Condition)),
+    then: Type.Optional(Type.Array(Operation)),
+    else: Type.Optional(Type.Array(Operation)),
+    append: Type.Optional(
+      Type.Array(exactly({ ...ConditionalEvent, idempotencyKey: Type.Optional(Type.String()) }, 'With `then`')),
+    ),
+    requestId: Type.Optional(Type.String({ description: 'A second request with it gets the first answer' })),
+  },
+  'Done at once or not at all',
+)
+
+const PublishBody = Type.Object({ data: Type.Array(exactly(ConditionalEvent, 'An event')) })
+
+const Conflict = exactly(
+  { ...ErrorBody.properties, current: Type.Union([StateEntry, Type.Null()]) },
+  'The condition of the headers does not hold',
+)
+
+const OffsetConflict = Type.Object(
+  {
+    ...ErrorBody.properties,
+    stream: Type.Optional(Type.String()),
+    expected: Type.Optional(Type.Integer()),
+    actual: Type.Optional(integer('Newest offset of the stream', -1)),
+  },
+  { description: 'The stream has gone on, or a counter would leave its bounds' },
+)
+
+const Compacted = exactly({ ...ErrorBody.properties, oldest: Type.String() }, 'Too long ago')
+
+const WatchLine = Type.Union(
+  [
+    exactly({ type: Type.Literal('watching'), revision: Type.String() }, 'The first line: changes after it follow'),
+    exactly(
+      {
+        type: Type.Literal('changes'),
+        revision: Type.String(),
+        changes: Type.Array(
+          Type.Union([
+            exactly({ key: Type.String(), value: Type.Unknown() }, 'Written'),
+            exactly(
+              {
+                key: Type.String(),
+                deleted: Type.Literal(true),
+                expired: Type.Optional(Type.Literal(true, { description: 'Its time was over' })),
+              },
+              'Gone',
+            ),
+          ]),
+        ),
+      },
+      'What one commit has changed',
+    ),
+    exactly(
+      { type: Type.Literal('diagnostic'), severity: Type.Literal('error'), message: Type.String() },
+      'Why the answer ends',
+    ),
+  ],
+  { description: 'A line of a watch' },
+)
+
+/** What is referred to by name. */
+export const STATE_SCHEMAS = { WatchLine }
+
+const BODY_REFUSALS = { 400: reference('Error'), 413: reference('Error'), ...refusals() }
+
+function header(name: string, description: string): Part {
+  return { name, in: 'header', description, schema: { type: 'string' } }
+}
+
+const KEY: Part = {
+  name: 'key',
+  in: 'path',
+  required: true,
+  description: 'namespace/kind/id, percent-encoded; without a namespace that of the app',
+  schema: { type: 'string' },
+}
+
+const CONDITIONS = [
+  header('If-Match', 'The version that the entry must have, in quotes; `*` for any'),
+  header('If-None-Match', '`*`: only when there is no entry'),
+  header('Idempotency-Key', 'A second request with it gets the first answer, for a day'),
+]
+
+function body(schema: object): Part {
+  return { required: true, content: { 'application/json': { schema } } }
+}
+
+/** The strongly consistent state, and publishing that rests on it. */
+export function statePaths(): Part {
+  return {
+    '/api/millrace/v1/state/kv': {
+      get: {
+        operationId: 'stateScan',
+        summary: 'Entries below a prefix, all pages of one moment',
+        security: OWNER,
+        parameters: [
+          inUrl('prefix', 'Of the keys; by default all of the app'),
+          inUrl('after', 'Key behind which to begin'),
+          inUrl('limit', 'Entries, from 1 to 1000; by default 100'),
+          inUrl('atRevision', 'The revision of the first page'),
+        ],
+        responses: { 200: json(StatePage), 400: reference('Error'), 410: json(Compacted), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/state/kv/{key}': entryPaths(),
+    '/api/millrace/v1/state/txn': {
+      post: {
+        operationId: 'stateTxn',
+        summary: 'Conditions, operations and events in one commit',
+        security: OWNER,
+        requestBody: body(TxnBody),
+        responses: { 200: json(StateTxnReply), 409: json(OffsetConflict), 507: reference('Error'), ...BODY_REFUSALS },
+      },
+    },
+    '/api/millrace/v1/state/watch': {
+      get: {
+        operationId: 'stateWatch',
+        summary: 'Changes below a prefix as they are committed',
+        security: OWNER,
+        parameters: [
+          inUrl('prefix', 'Of the keys; by default all of the app'),
+          inUrl('from', 'Revision after which to go on; by default from now'),
+          header('Last-Event-ID', 'As `from`, for event streams'),
+        ],
+        responses: {
+          200: {
+            description: 'Without end',
+            content: {
+              'application/x-ndjson': items('WatchLine'),
+              'text/event-stream': { schema: { type: 'string', description: 'The data of each event is a WatchLine' } },
+            },
+          },
+          400: reference('Error'),
+          410: json(Compacted),
+          ...refusals(),
+        },
+      },
+    },
+    '/api/millrace/v1/state/info': {
+      get: {
+        operationId: 'stateInfo',
+        summary: 'Backend, revision and size of the state',
+        security: OWNER,
+        responses: { 200: json(StateInfoReply), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/events/publish': {
+      post: {
+        operationId: 'publishConditionally',
+        summary: 'As publish, with expected offsets, and stored once for an idempotency key',
+        security: APP,
+        parameters: [
+          header('Idempotency-Key', 'The events of a second request with it are not stored again, for a day'),
+        ],
+        requestBody: body(PublishBody),
+        responses: { 200: json(ConditionalPublishReply), 409: json(OffsetConflict), ...BODY_REFUSALS },
+      },
+    },
+  }
+}
+
+function entryPaths(): Part {
+  return {
+    get: {
+      operationId: 'stateGet',
+      summary: 'An entry; its version is the entity tag',
+      security: OWNER,
+      parameters: [KEY],
+      responses: { 200: json(StateEntry), 400: reference('Error'), 404: reference('Error'), ...refusals() },
+    },
+    put: {
+      operationId: 'statePut',
+      summary: 'Writes an entry; the body is the value',
+      security: OWNER,
+      parameters: [KEY, ...CONDITIONS, header('Millrace-TTL', 'Milliseconds to live, or `keep`; without it no end')],
+      requestBody: body({}),
+      responses: {
+        200: json(StateWritten),
+        201: json(StateWritten),
+        412: json(Conflict),
+        507: reference('Error'),
+        ...BODY_REFUSALS,
+      },
+    },
+    delete: {
+      operationId: 'stateDelete',
+      summary: 'Deletes an entry',
+      security: OWNER,
+      parameters: [KEY, ...CONDITIONS],
+      responses: { 200: json(StateDeleted), 400: reference('Error'), 412: json(Conflict), ...refusals() },
+    },
+  }
+}

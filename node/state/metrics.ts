@@ -1,0 +1,15 @@
+import type { StateCounters } from '../../state/index.js'
+import { counter, gauge, renderMetric } from '../exposition.js'
+
+/** The state as Prometheus text, format 0.0.4. */
+export function renderStateMetrics(counters: StateCounters): string {
+  const metrics = [
+    counter('millrace_state_reads_total', 'Entries and pages of entries read.', counters.reads),
+    counter('millrace_state_commits_total', 'Commits that changed entries.', counters.commits),
+    counter('millrace_state_conflicts_total', 'Transactions whose conditions did not hold.', counters.conflicts),
+    counter('millrace_state_refused_total', 'Transactions refused with an error.', counters.refused),
+    counter('millrace_state_expired_total', 'Entries taken away because their time was over.', counters.expired),
+    gauge('millrace_state_watchers', 'Watches that are open.', counters.watchers),
+  ]
+  return metrics.map(renderMetric).join('')
+}

@@ -1,0 +1,113 @@
+import { StreamIdError, type AppId, type Clock, type NewEvent } from '../../core/index.js'
+import {
+  embeddedBackend,
+  memoryBackend,
+  Namespaces,
+  State,
+  StateForbiddenError,
+  type Append,
+  type Condition,
+  type StateInfo,
+} from '../../state/index.js'
+import type { Store } from '../../storage/index.js'
+import type { StateSettings } from '../daemon-settings.js'
+import type { NodeEvents } from '../events/node-events.js'
+import type { DaemonLogger } from '../log-tail.js'
+import type { StateOfApp, StateService } from './state-service.js'
+
+export interface NodeStateOptions {
+  readonly store: Store
+  /** Says which stream an event goes to. */
+  readonly events: NodeEvents
+  readonly clock: Clock
+  readonly logger: DaemonLogger
+  readonly settings: StateSettings
+}
+
+/** The state in the node's store, and whose keys it holds. */
+export class NodeState implements StateService, AsyncDisposable {
+  readonly state: State
+  readonly #options: NodeStateOptions
+  #namespaces: Namespaces
+
+  private constructor(state: State, options: NodeStateOptions) {
+    this.state = state
+    this.#options = options
+    this.#namespaces = new Namespaces(options.settings.grants)
+  }
+
+  static async open(options: NodeStateOptions): Promise<NodeState> {
+    const { store, clock, logger, settings } = options
+    const backend = settings.backend === 'memory' ? memoryBackend(store.state) : embeddedBackend(store.state)
+    return new NodeState(await State.open({ backend, clock, logger, maxBytes: settings.maxBytes }), options)
+  }
+
+  /** For requests to come. */
+  setGrants(grants: StateSettings['grants']): void {
+    this.#namespaces = new Namespaces(grants)
+  }
+
+  as(app: AppId | undefined): StateOfApp {
+    const namespaces = this.#namespaces
+    const { state } = this
+    return {
+      app: app ?? '',
+      keyOf: (text, isWrite) => namespaces.keyOf(text, app, isWrite),
+      streamAt: (stream, offset) => this.#streamAt(stream, offset),
+      append: (events, expected, idempotencyKey) => this.#append(app, events, expected, idempotencyKey),
+      get: (text) => state.get(namespaces.keyOf(text, app, false)),
+      scan: (text, after, limit, atRevision) => {
+        const prefix = namespaces.prefixOf(text, app)
+        const behind = after === undefined ? undefined : namespaces.keyOf(after, app, false)
+        return state.scan({ prefix, after: behind, limit, atRevision })
+      },
+      txn: (request) => state.txn(request),
+      watch: (text, from, signal) => state.watch(namespaces.prefixOf(text, app), from, signal),
+    }
+  }
+
+  info(): Promise<StateInfo> {
+    return this.state.info()
+  }
+
+  close(): Promise<void> {
+    return this.state.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #streamAt(stream: string, offset: number): Condition {
+    const streamNumber = this.#options.store.numberOfStream(stream)
+    if (streamNumber === undefined) {
+      throw new StreamIdError(
+        `this node has no stream '${stream.slice(0, 200)}' of its own; millrace streams lists them`,
+      )
+    }
+    return { kind: 'stream', streamNumber, offset }
+  }
+
+  #append(
+    app: AppId | undefined,
+    events: readonly NewEvent[],
+    expected: readonly (number | undefined)[],
+    idempotencyKey: string | undefined,
+  ): Append {
+    if (app === undefined) throw new StateForbiddenError('events are stored for an app: ask with its token')
+    const { events: service, clock } = this.#options
+    const routed = events.map(({ tags, payload }) => ({ tags, payload, ...service.router.decide(tags, app) }))
+    return {
+      request: {
+        appId: app,
+        timestamp: clock.nowMicros(),
+        events: routed.map(({ tags, payload, streamNumber }) => ({ tags, payload, streamNumber })),
+      },
+      expected: routed.flatMap(({ streamNumber, into }, at) => {
+        const offset = expected[at]
+        return offset === undefined ? [] : [{ streamNumber, stream: into, offset }]
+      }),
+      idempotencyKey,
+    }
+  }
+}

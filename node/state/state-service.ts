@@ -1,0 +1,38 @@
+import type { AppId, NewEvent } from '../../core/index.js'
+import type {
+  Append,
+  CommittedChanges,
+  Condition,
+  Entry,
+  Page,
+  StateInfo,
+  TxnRequest,
+  TxnResult,
+} from '../../state/index.js'
+
+/** What the API needs of the state, as one app sees it. Keys are those of the app: without a namespace its own is meant. */
+export interface StateOfApp {
+  /** Whose request ids these are; empty for the operator. */
+  readonly app: AppId
+  /** The whole key. @throws errors of keys and namespaces */
+  keyOf(text: string, isWrite: boolean): string
+  /** A condition on the newest offset of an own stream, given by name or id. @throws StreamIdError */
+  streamAt(stream: string, offset: number): Condition
+  /** Events, to be stored in the commit of a transaction. @throws StateForbiddenError for who is no app */
+  append(
+    events: readonly NewEvent[],
+    expected: readonly (number | undefined)[],
+    idempotencyKey: string | undefined,
+  ): Append
+  get(key: string): Promise<Entry | undefined>
+  scan(prefix: string, after: string | undefined, limit: number, atRevision: number | undefined): Promise<Page>
+  txn(request: TxnRequest): Promise<TxnResult>
+  watch(prefix: string, from: number | undefined, signal: AbortSignal): AsyncGenerator<CommittedChanges>
+}
+
+/** The state of the node for its API. */
+export interface StateService {
+  /** @param app `undefined` for the operator */
+  as(app: AppId | undefined): StateOfApp
+  info(): Promise<StateInfo>
+}

@@ -1,0 +1,26 @@
+export {
+  embeddedBackend,
+  memoryBackend,
+  type RecordRange,
+  type RecordStore,
+  type StateBackend,
+  type StateCapabilities,
+} from './backend.js'
+export type { Change, CommittedChanges } from './change-log.js'
+export type { Ttl } from './draft.js'
+export {
+  CompactedError,
+  CounterInvalidError,
+  CounterRangeError,
+  OffsetConflictError,
+  StateForbiddenError,
+  StateFullError,
+  StateKeyError,
+  StateTooLargeError,
+} from './errors.js'
+export { COUNTER_MAX, COUNTER_MIN, MAX_VALUE_BYTES } from './limits.js'
+export { Namespaces } from './namespaces.js'
+export type { Page, ScanRequest } from './scan.js'
+export { State, type StateCounters, type StateInfo, type StateOptions } from './state.js'
+export type { StateLogger } from './state-logger.js'
+export type { Append, Appended, Condition, Entry, Operation, OperationResult, TxnRequest, TxnResult } from './txn.js'

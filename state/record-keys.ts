@@ -1,0 +1,105 @@
+/**
+ * Keys of the records of the state: one byte for the kind, then
+ *
+ *     0x01                          the state as a whole: revision, size, time
+ *     0x10 key                      entry
+ *     0x18 deadline record          index of what expires, by time of run and key of its record
+ *     0x20 app 0x00 request id      answer to a request
+ *     0x21 app 0x00 deadline id     index of the answers of an app
+ *     0x22 app                      how many answers of an app there are
+ *     0x28 app 0x00 key             what was appended under an idempotency key
+ */
+export const RECORD = {
+  head: 0x01,
+  entry: 0x10,
+  deadline: 0x18,
+  request: 0x20,
+  requestOrder: 0x21,
+  requestCount: 0x22,
+  appended: 0x28,
+} as const
+
+export const HEAD_KEY = Buffer.of(RECORD.head)
+
+/** Bytes of a deadline in a key: a double, whose bytes have the order of the times after 1970. */
+const DEADLINE_BYTES = 8
+
+export function entryKey(key: string): Buffer {
+  return tagged(RECORD.entry, Buffer.from(key))
+}
+
+/** The key of an entry's record as text. */
+export function nameOfEntry(record: Buffer): string {
+  return record.toString('utf8', 1)
+}
+
+export function deadlineKey(deadlineMs: number, record: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(RECORD.deadline), deadlineBytes(deadlineMs), record])
+}
+
+/** All deadlines up to a time, that one included. */
+export function deadlinesUntil(nowMs: number): { readonly gte: Buffer; readonly lt: Buffer } {
+  return { gte: Buffer.of(RECORD.deadline), lt: deadlineKey(nowMs, Buffer.of(0xff)) }
+}
+
+/** The record that a deadline is about. */
+export function recordOfDeadline(key: Buffer): Buffer {
+  return key.subarray(1 + DEADLINE_BYTES)
+}
+
+export function requestKey(app: string, id: string): Buffer {
+  return tagged(RECORD.request, Buffer.from(`${app}\0${id}`))
+}
+
+export function requestOrderKey(app: string, deadlineMs: number, id: string): Buffer {
+  return Buffer.concat([requestsOf(app).gte, deadlineBytes(deadlineMs), Buffer.from(id)])
+}
+
+/** The index of the answers of an app, oldest first. */
+export function requestsOf(app: string): { readonly gte: Buffer; readonly lt: Buffer } {
+  return {
+    gte: tagged(RECORD.requestOrder, Buffer.from(`${app}\0`)),
+    lt: tagged(RECORD.requestOrder, Buffer.from(`${app}\x01`)),
+  }
+}
+
+/** What an index key of an app's answers says. */
+export function parseRequestOrder(key: Buffer, app: string): { readonly deadlineMs: number; readonly id: string } {
+  const at = requestsOf(app).gte.length
+  return { deadlineMs: key.readDoubleBE(at), id: key.toString('utf8', at + DEADLINE_BYTES) }
+}
+
+export function requestCountKey(app: string): Buffer {
+  return tagged(RECORD.requestCount, Buffer.from(app))
+}
+
+/** The app of a key of {@link requestCountKey}. */
+export function appOfRequestCount(key: Buffer): string {
+  return key.toString('utf8', 1)
+}
+
+export function appendedKey(app: string, idempotencyKey: string): Buffer {
+  return tagged(RECORD.appended, Buffer.from(`${app}\0${idempotencyKey}`))
+}
+
+/** The range of all records of a kind. */
+export function recordsOf(kind: number): { readonly gte: Buffer; readonly lt: Buffer } {
+  return { gte: Buffer.of(kind), lt: Buffer.of(kind + 1) }
+}
+
+/** The range of all entries whose keys begin like this. */
+export function entriesBelow(prefix: string): { readonly gte: Buffer; readonly lt: Buffer } {
+  const gte = entryKey(prefix)
+  // No byte of UTF-8 text is as high.
+  return { gte, lt: Buffer.concat([gte, Buffer.of(0xff)]) }
+}
+
+function tagged(kind: number, name: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(kind), name])
+}
+
+function deadlineBytes(deadlineMs: number): Buffer {
+  const bytes = Buffer.allocUnsafe(DEADLINE_BYTES)
+  bytes.writeDoubleBE(Math.max(0, deadlineMs))
+  return bytes
+}

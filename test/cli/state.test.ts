@@ -1,0 +1,115 @@
+import t from 'tap'
+import { Client, fetchTransport, type StateCommit, type Transport } from '../../client/index.js'
+import { NodeUnreachableError } from '../../client/errors.js'
+import { nodeTransport } from '../../client/node.js'
+import { DaemonProcess } from '../support/daemon.js'
+import { runMillrace } from '../support/run-millrace.js'
+
+const APP = { appId: 'com.example.test', displayName: 'test', version: '1' }
+
+t.test('the client and the command line work on the entries of a node', async (t) => {
+  await using daemon = await DaemonProcess.start()
+  const run = (...argv: string[]) => runMillrace(['state', ...argv, '--socket', daemon.socket])
+  const key = 'com.example.test/order/1'
+
+  await t.test('millrace state', async (t) => {
+    t.match(await run('ls'), { code: 0, out: 'no entries\n' })
+    t.match(await run('get', key), { code: 1, out: '', err: /there is no entry/ })
+    t.match(await run('set', key, '{"state":"new"}', '--if-version', '0'), { code: 0, out: /^version \d+\n$/ })
+    t.match(await run('set', key, '1', '--if-version', '0'), { code: 1, err: /has version \d+: nothing was changed/ })
+    t.match(await run('set', key, '1', '--if-version', '0', '-j'), { code: 1, out: /ERR_STATE_CONFLICT/ })
+    t.match(await run('get', key), { code: 0, out: '{"state":"new"}\n' })
+    t.match(await run('set', 'other/k/1', '"x"', '--ttl', '3600000'), { code: 0 })
+    t.match(
+      (await run('ls')).out,
+      /^KEY +VERSION +EXPIRES +VALUE\ncom\.example\.test\/order\/1 +\d+ +- +\{"state":"new"\}\nother/,
+    )
+    const listed = JSON.parse((await run('ls', 'other/', '-j')).out) as { result: { entries: unknown[] } }
+    t.match(listed.result.entries, [{ key: 'other/k/1', value: 'x', version: /^\d+$/, expiresAt: Number }])
+    t.match(await run('delete', key, '--if-version', '999'), { code: 1, err: /nothing was deleted/ })
+    t.match(await run('delete', key), { code: 0, out: `deleted ${key}\n` })
+    t.match(await run('delete', key), { code: 1 })
+    t.match((await run('info')).out, /^backend {3}embedded\nrevision {2}\d+\nentries {3}1\nsize/)
+    t.match(await run('set', key), { code: 2, err: /needs KEY and VALUE/ })
+    t.match(await run('set', key, 'new'), { code: 2, err: /no JSON/ })
+    t.match(await run('get', key, '--ttl', '5'), { code: 2, err: /--ttl is for set/ })
+    t.match(await run('lst'), { code: 2, err: /did you mean 'ls'/ })
+    t.match(await run('set', 'mr/x/y', '1'), { code: 1, err: /daemon's own/ })
+    t.match(await run('ls', '--app', 'com.example.test'), { code: 0, out: 'no entries\n' }, 'an app sees its own')
+  })
+
+  await t.test('the client', async (t) => {
+    const client = new Client(fetchTransport(daemon.url), APP)
+    t.teardown(() => {
+      client.close()
+    })
+    const { state } = client
+    const created = await state.create('a/1', { n: 1 })
+    t.equal(created.created, true)
+    const again = await state.create('a/1', 2)
+    t.match(again, { created: false, entry: { key: 'com.example.test/a/1', value: { n: 1 } } })
+    const version = created.created ? created.version : 0n
+    t.match(await state.cas('a/1', version + 1n, 3), { ok: false, current: { version } })
+    const next = await state.cas('a/1', version, 3)
+    t.ok(next.ok && next.version > version)
+    t.equal(await state.increment('c/1', 2n ** 60n), 2n ** 60n)
+    t.equal(await state.increment('c/1', 1), 2n ** 60n + 1n, 'exact beyond 2^53')
+    await t.rejects(state.increment('c/1', 1, { max: 5n }), {
+      code: 'ERR_REQUEST_REFUSED',
+      wireCode: 'ERR_COUNTER_RANGE',
+    })
+    t.equal(await state.delete('a/1', { expected: version }), false)
+    t.equal(await state.delete('a/1'), true)
+    t.equal(await state.get('a/1'), undefined)
+    const same = { requestId: 'once' }
+    t.equal(await state.set('a/2', 1, same), await state.set('a/2', 1, same))
+    const { appended } = await state.txn({
+      if: [{ key: 'a/2', exists: true }],
+      then: [{ op: 'delete', key: 'a/2' }],
+      append: [{ tags: ['x'], payload: { some: 'thing' }, expectedOffset: -1, idempotencyKey: 'e' }],
+    })
+    t.match(appended, [{ offset: 0, duplicate: false }])
+    for (let at = 0; at < 12; at++) await state.set(`s/${String(at).padStart(2, '0')}`, at)
+    const found = []
+    for await (const { value } of state.scan('s/')) found.push(value)
+    t.same(found, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+    t.match(await state.info(), { backend: 'embedded', revision: BigInt })
+  })
+
+  await t.test(
+    'a watch goes on over a restart of the node, and a write whose answer is lost is done once',
+    async (t) => {
+      const client = new Client(nodeTransport({ url: daemon.url }), APP)
+      t.teardown(() => {
+        client.close()
+      })
+      const { revision } = await client.state.info()
+      const watch = client.state.watch('w/', revision)
+      const one = client.state.set('w/1', 1)
+      const next = async () => ((await watch.next()).value as StateCommit).changes[0]
+      t.match(await next(), { key: 'com.example.test/w/1', value: 1 })
+      await one
+      await daemon.kill()
+      const second = client.state.get('w/1').catch((error: unknown) => error)
+      t.type(await second, NodeUnreachableError)
+      await daemon.startAgain()
+      await client.state.set('w/2', 2)
+      t.match(await next(), { key: 'com.example.test/w/2', value: 2 })
+      await watch.return()
+
+      let lost = 0
+      const direct = fetchTransport(daemon.url)
+      const flaky: Transport = {
+        ...direct,
+        request: async (request) => {
+          const response = await direct.request(request)
+          if (!request.path.endsWith('/txn') || lost > 1) return response
+          lost++
+          throw new NodeUnreachableError('the answer got lost', { neverSent: false })
+        },
+      }
+      t.equal(await new Client(flaky, APP).state.increment('once/1'), 1n)
+      t.equal(lost, 2)
+    },
+  )
+})

@@ -1,0 +1,266 @@
+import { request, type IncomingMessage } from 'node:http'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import t from 'tap'
+import { startDaemon } from '../../node/index.js'
+import { App } from '../support/app.js'
+import type { AskOptions } from '../support/ask.js'
+import { daemonSettings, silentLogger } from '../support/daemon-settings.js'
+import { DaemonProcess } from '../support/daemon.js'
+import { OpenApi } from '../support/open-api.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
+
+const STATE = '/api/millrace/v1/state'
+const KV = `${STATE}/kv`
+
+type Json = Record<string, unknown>
+
+/** A node with its API, whose answers are held against its description. */
+async function start(t: { teardown: (work: () => unknown) => void }) {
+  const grants = new Map([['com.example.other', ['com.example.test']]])
+  const settings = daemonSettings(temporaryDirectory(t), {
+    state: { backend: 'embedded', maxBytes: 2 ** 22, grants },
+  })
+  const daemon = await startDaemon({ settings, logger: silentLogger, version: '0.1.0' })
+  t.teardown(() => daemon.close())
+  const url = daemon.addresses.api[0] ?? ''
+  const app = await App.at(url)
+  const api = await OpenApi.of(url)
+  const call = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Json> => {
+    const options: AskOptions = {
+      headers: { authorization: `Bearer ${app.token}`, ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    }
+    return api.check(method, path, options) as Promise<Json>
+  }
+  return { daemon, url, app, api, call }
+}
+
+t.test('an entry is written, read and deleted under the conditions of its headers', async (t) => {
+  const { app, call } = await start(t)
+  const key = `${KV}/order/4711`
+  t.match(await call('GET', key), { code: 'ERR_NOT_FOUND' })
+  const { version } = (await call('PUT', key, '{ "n" : 5.0 }', { 'if-none-match': '*' })) as { version: string }
+  t.match(await call('PUT', key, '1', { 'if-none-match': '*' }), {
+    code: 'ERR_STATE_CONFLICT',
+    current: { key: 'com.example.test/order/4711', version },
+  })
+  const got = await app.call(key)
+  t.equal(got.headers.etag, `"${version}"`)
+  t.equal(got.text, `{"key":"com.example.test/order/4711","value":{"n":5.0},"version":"${version}"}`, 'digit for digit')
+  t.equal((await app.call(key, { headers: { 'if-none-match': `"${version}"` } })).status, 304)
+  t.match(await call('PUT', key, '2', { 'if-match': '"999"' }), { code: 'ERR_STATE_CONFLICT' })
+  const next = (await call('PUT', key, '2', { 'if-match': `"${version}"` })) as { version: string }
+  t.ok(BigInt(next.version) > BigInt(version))
+  t.match(await call('DELETE', key, undefined, { 'if-match': `"${version}"` }), { current: { value: 2 } })
+  t.same(await call('DELETE', key, undefined, { 'if-match': '*' }), { deleted: true })
+  t.same(await call('DELETE', key), { deleted: false })
+  t.match(await call('DELETE', key, undefined, { 'if-match': '*' }), { code: 'ERR_STATE_CONFLICT', current: null })
+  const odd = `${KV}/${encodeURIComponent('k/ü \u0001 😀/')}`
+  await call('PUT', odd, '"odd"')
+  t.match(await call('GET', odd), { key: 'com.example.test/k/ü \u0001 😀/', value: 'odd' })
+})
+
+t.test('what cannot be understood is refused with what is wrong', async (t) => {
+  const { call } = await start(t)
+  const cases: [string, string, string | undefined, Record<string, string>, string][] = [
+    ['PUT', `${KV}/a/b`, '{"n":}', {}, 'ERR_BAD_REQUEST'],
+    ['PUT', `${KV}/a/b`, '1 2', {}, 'ERR_BAD_REQUEST'],
+    ['PUT', `${KV}/a/b`, '1', { 'if-match': 'W/"1"' }, 'ERR_BAD_REQUEST'],
+    ['PUT', `${KV}/a/b`, '1', { 'if-none-match': '"1"' }, 'ERR_BAD_REQUEST'],
+    ['PUT', `${KV}/a/b`, '1', { 'millrace-ttl': '0' }, 'ERR_BAD_REQUEST'],
+    ['PUT', `${KV}/a/b`, '1', { 'idempotency-key': 'x'.repeat(300) }, 'ERR_BAD_REQUEST'],
+    ['PUT', `${KV}/${'x'.repeat(1100)}`, '1', {}, 'ERR_STATE_TOO_LARGE'],
+    ['PUT', `${KV}/a/b`, JSON.stringify('x'.repeat(2 ** 20)), {}, 'ERR_STATE_TOO_LARGE'],
+    ['PUT', `${KV}/com.example.other/x/y`, '1', {}, 'ERR_STATE_FORBIDDEN'],
+    ['PUT', `${KV}/mr/x/y`, '1', {}, 'ERR_STATE_FORBIDDEN'],
+    ['GET', `${KV}/%zz`, undefined, {}, 'ERR_BAD_REQUEST'],
+    ['GET', `${KV}?limit=0`, undefined, {}, 'ERR_BAD_REQUEST'],
+    ['GET', `${KV}?atRevision=x`, undefined, {}, 'ERR_BAD_REQUEST'],
+    ['POST', `${STATE}/txn`, '{"iff":[]}', {}, 'ERR_BAD_REQUEST'],
+    ['POST', `${STATE}/txn`, '{"if":[{"key":"a/b"}]}', {}, 'ERR_BAD_REQUEST'],
+    ['POST', `${STATE}/txn`, '{"if":[{"stream":"nowhere","offset":1}]}', {}, 'ERR_BAD_REQUEST'],
+    ['POST', `${STATE}/txn`, '{"then":[{"op":"put","key":"a/b"}]}', {}, 'ERR_BAD_REQUEST'],
+    ['POST', `${STATE}/txn`, '{"then":[{"op":"set","key":"a/b"}]}', {}, 'ERR_BAD_REQUEST'],
+    ['POST', `${STATE}/txn`, '{"append":[{"tags":[""],"payload":1}]}', {}, 'ERR_BAD_REQUEST'],
+    [
+      'POST',
+      '/api/millrace/v1/events/publish',
+      '{"data":[{"tags":["a"],"payload":1,"expectedOfset":1}]}',
+      {},
+      'ERR_BAD_REQUEST',
+    ],
+  ]
+  for (const [method, path, body, headers, code] of cases) {
+    t.match(
+      await call(method, path, body, headers),
+      { code },
+      `${method} ${path.slice(0, 60)} ${body?.slice(0, 60) ?? ''}`,
+    )
+  }
+})
+
+t.test('a transaction changes entries and stores events in one commit', async (t) => {
+  const { app, call } = await start(t)
+  const txn = (body: unknown): Promise<Json> => call('POST', `${STATE}/txn`, body)
+  const order = {
+    if: [
+      { key: 'order/1', exists: false },
+      { stream: 'default', offset: -1 },
+    ],
+    then: [
+      { op: 'set', key: 'order/1', value: { state: 'new' } },
+      { op: 'increment', key: 'count/orders', delta: '1', max: 9 },
+      { op: 'get', key: 'order/1' },
+    ],
+    else: [{ op: 'get', key: 'order/1' }],
+    append: [{ tags: ['order'], payload: { id: 1 }, expectedOffset: -1, idempotencyKey: 'order-1' }],
+    requestId: 'r-1',
+  }
+  const done = (await txn(order)) as { revision: string }
+  const { revision } = done
+  t.match(done, {
+    succeeded: true,
+    results: [{ version: revision }, { value: '1', version: revision }, { entry: { version: revision } }],
+    appended: [{ offset: 0, duplicate: false }],
+  })
+  t.same(await txn(order), done, 'a retry gets the same answer')
+  t.match(await txn({ ...order, requestId: 'r-2' }), { succeeded: false, appended: [], results: [{ entry: {} }] })
+  const value = { if: [{ key: 'order/1', value: { state: 'new' } }], then: [{ op: 'delete', key: 'order/1' }] }
+  t.match(await txn(value), { succeeded: true, results: [{ deleted: true }] })
+  const late = { append: [{ tags: ['order'], payload: 2, expectedOffset: -1 }] }
+  t.match(await txn(late), { code: 'ERR_OFFSET_CONFLICT', stream: 'default', expected: -1, actual: 0 })
+  t.match(await txn({ then: [{ op: 'increment', key: 'count/orders', delta: 9, max: 9 }] }), {
+    code: 'ERR_COUNTER_RANGE',
+  })
+  const { text } = await app.post('/api/v2/events/query', { query: "FROM 'order'", order: 'asc' })
+  t.match(text, /"payload":\{"id":1\}/)
+  t.equal(text.match(/"type":"event"/g)?.length, 1)
+})
+
+t.test('publishing can expect offsets, and is done once for an idempotency key', async (t) => {
+  const { call } = await start(t)
+  const publish = (body: unknown, headers = {}): Promise<Json> =>
+    call('POST', '/api/millrace/v1/events/publish', body, headers)
+  const two = {
+    data: [
+      { tags: ['a'], payload: 1, expectedOffset: -1 },
+      { tags: ['a'], payload: 2 },
+    ],
+  }
+  const key = { 'idempotency-key': 'k' }
+  t.match(await publish(two, key), { data: [{ offset: 0, duplicate: false }, { offset: 1 }] })
+  t.match(await publish(two, key), {
+    data: [
+      { offset: 0, duplicate: true },
+      { offset: 1, duplicate: true },
+    ],
+  })
+  t.match(await publish(two), { code: 'ERR_OFFSET_CONFLICT', actual: 1 })
+  t.same(await publish({ data: [] }), { data: [] })
+})
+
+t.test('keys are listed by prefix, page by page; other namespaces need a grant, and the socket none', async (t) => {
+  const { daemon, url, api, call } = await start(t)
+  for (let at = 0; at < 5; at++) await call('PUT', `${KV}/k/${String(at)}`, String(at))
+  const first = (await call('GET', `${KV}?prefix=k/&limit=3`)) as { entries: Json[]; next: string; revision: string }
+  t.equal(first.entries.length, 3)
+  await call('DELETE', `${KV}/k/4`)
+  const rest = await call('GET', `${KV}?prefix=k/&limit=3&after=${first.next}&atRevision=${first.revision}`)
+  t.match(rest, { entries: [{ value: 3 }, { value: 4 }], next: null, revision: first.revision })
+  const other = await App.at(url, 'com.example.other')
+  const headers = { authorization: `Bearer ${other.token}` }
+  t.match(await api.check('GET', `${KV}/com.example.test/k/1`, { headers }), { value: 1 })
+  t.match(await api.check('GET', KV, { headers }), { entries: [] })
+  const socketPath = daemon.addresses.socket
+  t.match(await api.check('GET', KV, { socketPath }), { entries: { length: 4 } })
+  t.match(await api.check('GET', `${STATE}/info`, { socketPath }), { backend: 'embedded', entries: 4, scope: 'node' })
+  t.match(await api.check('GET', KV), { code: 'ERR_MISSING_AUTH_HEADER' })
+})
+
+interface Watch {
+  next(): Promise<Json>
+  end(): void
+}
+
+async function watch(url: string, token: string, query: string, accept = 'application/x-ndjson'): Promise<Watch> {
+  const call = request(`${url}${STATE}/watch${query}`, {
+    headers: { authorization: `Bearer ${token}`, accept },
+    agent: false,
+  })
+  call.end()
+  const [response] = (await once(call, 'response')) as [IncomingMessage]
+  const lines = createInterface({ input: response })[Symbol.asyncIterator]()
+  return {
+    next: async () => {
+      for (;;) {
+        const { value } = (await lines.next()) as { value: string }
+        const text = value.replace(/^data: /, '')
+        if (text.startsWith('{')) return JSON.parse(text) as Json
+      }
+    },
+    end: () => {
+      call.destroy()
+    },
+  }
+}
+
+t.test('a watch tells each commit once, and goes on where another one has ended', async (t) => {
+  const { url, app, call } = await start(t)
+  for (const accept of ['application/x-ndjson', 'text/event-stream']) {
+    const first = await watch(url, app.token, '?prefix=k/', accept)
+    const { revision } = await first.next()
+    await call('PUT', `${KV}/other/1`, '1')
+    await call('POST', `${STATE}/txn`, {
+      then: [
+        { op: 'set', key: 'k/1', value: 1 },
+        { op: 'set', key: 'k/2', value: 2 },
+      ],
+    })
+    await call('DELETE', `${KV}/k/1`)
+    const seen = [await first.next(), await first.next()]
+    t.match(seen, [
+      { type: 'changes', changes: [{ key: 'com.example.test/k/1', value: 1 }, { value: 2 }] },
+      { changes: [{ key: 'com.example.test/k/1', deleted: true }] },
+    ])
+    first.end()
+    const again = await watch(url, app.token, `?prefix=k/&from=${String(revision)}`)
+    t.match(await again.next(), { type: 'watching', revision })
+    t.same([await again.next(), await again.next()], seen)
+    again.end()
+  }
+  t.match(await call('GET', `${STATE}/watch?from=x`), { code: 'ERR_BAD_REQUEST' })
+})
+
+t.test('what was acknowledged is there after kill -9, and retries get their first answers', async (t) => {
+  await using daemon = await DaemonProcess.start()
+  let app = await App.at(daemon.url)
+  let acknowledged = 0
+  for (let life = 0; life < 3; life++) {
+    const body = (at: number) => ({
+      then: [{ op: 'increment', key: 'c/1' }],
+      append: [{ tags: ['n'], payload: at }],
+      requestId: `r-${String(life)}-${String(at)}`,
+    })
+    const asked = Array.from({ length: 40 }, (_, at) =>
+      app.post(`${STATE}/txn`, body(at)).then(
+        ({ text }) => ({ at, text }),
+        () => ({ at, text: undefined }),
+      ),
+    )
+    await asked[5]
+    await daemon.kill()
+    const answers = await Promise.all(asked)
+    await daemon.startAgain()
+    app = await App.at(daemon.url)
+    for (const { at, text } of answers) {
+      const again = await app.post(`${STATE}/txn`, body(at))
+      if (text !== undefined) t.equal(again.text, text)
+    }
+    acknowledged += answers.length
+    const { value } = JSON.parse((await app.call(`${KV}/c/1`)).text) as { value: number }
+    t.equal(value, acknowledged, 'each once, however often it was asked for')
+    const { text } = await app.call('/api/v2/events/offsets')
+    t.match(Object.values((JSON.parse(text) as { present: Json }).present), [acknowledged - 1], 'and so are its events')
+  }
+})

@@ -1,6 +1,5 @@
 import t from 'tap'
-import { Client, fetchTransport, type StateCommit, type Transport } from '../../client/index.js'
-import { NodeUnreachableError } from '../../client/errors.js'
+import { Client, fetchTransport, NodeUnreachableError, type StateCommit, type Transport } from '../../client/index.js'
 import { nodeTransport } from '../../client/node.js'
 import { DaemonProcess } from '../support/daemon.js'
 import { runMillrace } from '../support/run-millrace.js'

@@ -10,6 +10,8 @@ export const REMEMBERED_MS = 24 * 60 * 60 * 1000
 /** Request ids of one app that are remembered; the oldest go first. */
 export const REMEMBERED_REQUESTS = 100_000
 
-/** Counters lie between these unless the caller says otherwise: what 64 bits hold. */
+/** Counters lie from here on unless the caller says otherwise: what 64 bits hold. */
 export const COUNTER_MIN = -(2n ** 63n)
+
+/** As {@link COUNTER_MIN}, up to here. */
 export const COUNTER_MAX = 2n ** 63n - 1n

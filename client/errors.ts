@@ -21,8 +21,8 @@ export class OutcomeUnknownError extends NodeUnreachableError {
   /** What happened to the connection. */
   readonly reason: string
 
-  constructor(cause: NodeUnreachableError, what = 'the events were stored') {
-    super(`${cause.message}; whether ${what} is not known`, { cause, neverSent: false })
+  constructor(cause: NodeUnreachableError, unknown = 'whether the events were stored is not known') {
+    super(`${cause.message}; ${unknown}`, { cause, neverSent: false })
     this.reason = cause.message
   }
 }

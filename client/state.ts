@@ -217,7 +217,8 @@ export class StateClient {
         if (!(error instanceof NodeUnreachableError) || signal?.aborted) throw error
         wasSent ||= !error.neverSent
         if (!wasSent) throw error
-        if (performance.now() > deadline) throw new OutcomeUnknownError(error, 'whether the write was done is not known')
+        if (performance.now() > deadline)
+          throw new OutcomeUnknownError(error, 'whether the write was done is not known')
         await pause(retryPauseMs(failures, DEFAULT_PAUSES, Math.random()), signal ?? new AbortController().signal)
       }
     }

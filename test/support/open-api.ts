@@ -57,7 +57,10 @@ export class OpenApi {
 
   #templateFor(resource: string): Readonly<Record<string, Described>> | undefined {
     const template = this.paths.find((path) => {
-      return path.includes('{') && new RegExp(`^${path.replace(/\{key\}$/, '.+').replaceAll(/\{[a-z]+\}/g, '[^/]+')}$`).test(resource)
+      return (
+        path.includes('{') &&
+        new RegExp(`^${path.replace(/\{key\}$/, '.+').replaceAll(/\{[a-z]+\}/g, '[^/]+')}$`).test(resource)
+      )
     })
     return template === undefined ? undefined : this.#paths[template]
   }

@@ -159,8 +159,9 @@ export class SimulatedNode {
       try {
         if (this.#life === undefined && this.#wanted) await this.#open(neighbours)
       } catch (error) {
-        // Killed while it started, or its disk is full: the operator tries again later.
-        if (diskLife === this.disk.life && isWell(this.disk)) throw error
+        // Killed while it started, or its disk is full or was so a moment ago: the operator tries again later.
+        const wasFull = error instanceof MillraceError && error.code === 'ERR_STORE_FULL'
+        if (diskLife === this.disk.life && isWell(this.disk) && !wasFull) throw error
         this.#observer.note(`${this.name} does not start`)
       }
     })

@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { EventBatch } from '../core/index.js'
 import type { VerifiedBlock } from './block-transfer.js'
+import { otherEvents, twoBlocks, type Contradiction } from './contradiction.js'
 import type { WriteStep } from './database.js'
 import { endOf, hashAt } from './foreign-parts.js'
 import type { Health } from './health.js'
 import { malformed, type ApplyOutcome } from './replica-outcome.js'
-import type { Contradiction } from './replica-writer.js'
 import type { Sealer } from './sealer.js'
 import type { StreamRecord } from './stream-record.js'
 import type { StreamState } from './stream-state.js'
@@ -172,8 +172,7 @@ function outcomeFor({ block, state, sealsAreGone }: Entry, place: Place, base: S
     if (base === state.record && state.isEmptied && hashAt(block, place.nextOffset)?.equals(place.hash) === true) {
       return { kind: 'known' }
     }
-    const offset = place.nextOffset
-    return { kind: 'contradiction', offset, reason: `two blocks hold the event before offset ${String(offset)}` }
+    return twoBlocks(place.nextOffset)
   }
   if (!block.previousHash.equals(place.hash)) return otherEvents(place.nextOffset)
   if ((block.lines.lamports[0] ?? 0) < place.nextLamport) return malformed('its lamports do not rise')
@@ -187,10 +186,6 @@ function outcomeBesideTail(block: VerifiedBlock, state: StreamState, sealsAreGon
   if (!block.previousHash.equals(state.hash)) return otherEvents(state.tailEnd)
   if (sealsAreGone) return { kind: 'overlap' }
   return { kind: 'unsealed', from: state.tail()[0]?.firstOffset ?? block.from }
-}
-
-function otherEvents(offset: number): Contradiction {
-  return { kind: 'contradiction', offset, reason: `the events before offset ${String(offset)} are different ones` }
 }
 
 function forgetTail(state: StreamState): WriteStep[] {

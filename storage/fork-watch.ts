@@ -2,12 +2,12 @@ import type { Clock } from '../core/index.js'
 import { parseStreamId, type StreamId } from '../core/index.js'
 import { blockSigningBytes, type BlockIdentity } from './block-header.js'
 import type { ChainLookup } from './chain-lookup.js'
+import { otherEvents, type Contradiction } from './contradiction.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import type { Database } from './database.js'
 import { decodeFork, encodeFork, type ForkProof, type SignedStatement } from './fork-proof.js'
 import type { Health, ProblemName } from './health.js'
 import { KIND, kindRange, streamOfKey } from './keys.js'
-import type { Contradiction } from './replica-writer.js'
 import { headSigningBytes, type SignedHead } from './signed-head.js'
 import { StoreReadOnlyError } from './store-errors.js'
 import type { StoreLogger } from './store-options.js'
@@ -60,7 +60,7 @@ export class ForkWatch {
     const at = String(nextOffset)
     const contradiction = (reason: string): Contradiction => ({ kind: 'contradiction', offset: nextOffset, reason })
     if (place.hash === undefined) return contradiction(`offset ${at} ends a commit there and lies inside of one here`)
-    if (!place.hash.equals(hash)) return contradiction(`the events before offset ${at} are different ones`)
+    if (!place.hash.equals(hash)) return otherEvents(nextOffset)
     if (blockOffset !== nextOffset && place.blockOffset !== blockOffset) {
       return contradiction(`the block before offset ${at} begins at different places`)
     }

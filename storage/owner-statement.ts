@@ -1,10 +1,10 @@
 import { parseStreamId, StreamIdError, type StreamId } from '../core/index.js'
 import { blockSigningBytes, readBlockSigningBytes, type BlockIdentity } from './block-header.js'
+import { otherEvents, twoBlocks, type Contradiction } from './contradiction.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import { FOREIGN_LIMITS } from './foreign-parts.js'
 import type { SignedStatement } from './fork-proof.js'
 import { verifySignature } from './identity.js'
-import type { Contradiction } from './replica-writer.js'
 import {
   faultOfHead,
   headSigningBytes,
@@ -75,13 +75,7 @@ function ofBlocks(one: BlockIdentity, other: BlockIdentity): Contradiction | und
   if (higher.firstOffset === end) return lower.hash.equals(higher.previousHash) ? undefined : otherEvents(end)
   const isSame =
     lower.firstOffset === higher.firstOffset && lower.count === higher.count && lower.hash.equals(higher.hash)
-  const offset = Math.min(end, endOf(higher))
-  const reason = `two blocks hold the event before offset ${String(offset)}`
-  return isSame ? undefined : { kind: 'contradiction', offset, reason }
-}
-
-function otherEvents(offset: number): Contradiction {
-  return { kind: 'contradiction', offset, reason: `the events before offset ${String(offset)} are different ones` }
+  return isSame ? undefined : twoBlocks(Math.min(end, endOf(higher)))
 }
 
 function otherBlocks(offset: number): Contradiction {

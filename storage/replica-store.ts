@@ -17,7 +17,8 @@ import { OwnHistory } from './own-history.js'
 import { contradictionBetween, type OwnerStatement } from './owner-statement.js'
 import { malformed, type ApplyOutcome, type ForkOutcome, type HeadOutcome } from './replica-outcome.js'
 import { ReplicaSource, type ReplicaPiece } from './replica-source.js'
-import type { Contradiction, ReplicaJob } from './replica-writer.js'
+import { twoBlocks, type Contradiction } from './contradiction.js'
+import type { ReplicaJob } from './replica-writer.js'
 import type { Retention } from './retention.js'
 import type { Sealer } from './sealer.js'
 import { faultOfHead, type SignedHead, type Tip } from './signed-head.js'
@@ -574,8 +575,7 @@ export class ReplicaStore {
       return { kind: 'known' }
     }
     const statement = { bytes: blockSigningBytes(topic, header), signature: header.signature }
-    const reason = `two blocks hold the event before offset ${String(end)}`
-    return this.#freeze(state, { kind: 'contradiction', offset: end, reason }, statement)
+    return this.#freeze(state, twoBlocks(end), statement)
   }
 
   async #placeBlock(state: StreamState, block: VerifiedBlock, sealsAreGone: boolean): Promise<ApplyOutcome> {
@@ -590,8 +590,7 @@ export class ReplicaStore {
     const [outcome = { kind: 'known' }] = await this.applySeals(sealOf(block))
     if (outcome.kind !== 'malformed') return outcome
     // The signature is good, so it is our block that is another one.
-    const offset = endOf(block)
-    return { kind: 'contradiction', offset, reason: `two blocks hold the event before offset ${String(offset)}` }
+    return twoBlocks(endOf(block))
   }
 
   async #ownHead(head: SignedHead): Promise<HeadOutcome> {

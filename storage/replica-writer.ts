@@ -1,5 +1,6 @@
 import { EventBatch, type StreamId } from '../core/index.js'
 import { fitsTail, sealTail, type BlockSeal } from './block-seal.js'
+import { otherEvents, type Contradiction } from './contradiction.js'
 import type { WriteStep } from './database.js'
 import { endOf, FOREIGN_LIMITS, hashAt, type ForeignParts } from './foreign-parts.js'
 import { lineCount, payloadBytes } from './lines.js'
@@ -55,14 +56,6 @@ export interface CloseJob {
 
 /** What is done between commits beside publishing. */
 export type ReplicaJob = PartsJob | HeadJob | SealJob | CloseJob
-
-/** The owner has signed something else than what is held. */
-export interface Contradiction {
-  readonly kind: 'contradiction'
-  /** Where that shows. */
-  readonly offset: number
-  readonly reason: string
-}
 
 /** A part that is ready to be written. */
 interface NewPart {
@@ -381,8 +374,7 @@ function contradictionOf(parts: ForeignParts, draft: ReplicaDraft): Contradictio
   }
   if (hash === undefined)
     return contradiction(`offset ${String(nextOffset)} ends a commit here and lies inside of one there`)
-  if (!hash.equals(draft.hash))
-    return contradiction(`the events before offset ${String(nextOffset)} are different ones`)
+  if (!hash.equals(draft.hash)) return otherEvents(nextOffset)
   const continues = parts.blockOffset < nextOffset
   if (continues && (draft.openEvents === 0 || draft.openOffset !== parts.blockOffset)) {
     return contradiction(`the blocks before offset ${String(nextOffset)} end at different places`)

@@ -54,6 +54,8 @@ await until(async () => {
     valueOf(shown, 'millrace_peer_lacking_events') === 0 &&
     valueOf(shown, 'millrace_peer_round_trip_seconds') > 0 &&
     valueOf(shown, 'millrace_stored_bytes', { own: 'false' }) > 0 &&
+    valueOf(shown, 'millrace_streams', { own: 'false' }) === 2 &&
+    valueOf(shown, 'millrace_replication_missing_events', { owner: second.ready.nodeId }) === 0 &&
     valueOf(shown, 'millrace_pruned_blocks_total') > 0 &&
     valueOf(shown, 'millrace_disk_free_bytes') > 0
   )

@@ -42,7 +42,10 @@ const OF_PROBLEM: Readonly<Record<ProblemKind, readonly [kind: AlarmKind, advice
   ],
   damage: ['damage', 'run `millrace verify`, which says what is lost; restore a backup if there is one'],
   names: ['damage', 'restore the data directory from a backup'],
-  corrupt: ['gap', 'run `millrace verify`, which says which offsets are lost; restore a backup if there is one'],
+  corrupt: [
+    'gap',
+    'see to the disk; blocks that another node has come back by themselves; `millrace verify` says what is lost, a backup gives it back',
+  ],
   fork: [
     'fork',
     'run `millrace identity epoch` on a restored node, `millrace identity renew` on all but one of the nodes that share a key',

@@ -115,6 +115,7 @@ function contentMetrics({ own, replicas, ownStreams }: StoreMetrics): readonly M
 function upkeepMetrics(store: StoreMetrics): readonly Metric[] {
   return [
     counter('millrace_sealed_blocks_total', 'Blocks sealed.', store.sealedBlocks),
+    counter('millrace_healed_blocks_total', 'Damaged blocks replaced by those of other nodes.', store.healedBlocks),
     gauge('millrace_unsealed_bytes', 'Bytes of lines in full blocks that wait to be sealed.', store.unsealedBytes),
     gauge('millrace_unsealed_limit_bytes', 'Above this commits wait for sealing.', store.unsealedLimitBytes),
     counter('millrace_pruned_blocks_total', 'Blocks pruned.', store.prunedBlocks),

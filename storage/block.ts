@@ -31,6 +31,7 @@ import { parseLines } from './line-parser.js'
 import { joinLines, lineBytes, lineCount, payloadBytes, type Lines } from './lines.js'
 import { BLOCK_LIMITS, filterOf } from './name-filter.js'
 import { encodePositions, openPositions, type PositionIndex } from './position-index.js'
+import { StoreCorruptError } from './store-errors.js'
 
 /** A sealed block is several values under (arrival number, part): header, positions, and some frames each. */
 export const HEADER_PART = 0
@@ -147,6 +148,17 @@ export function blockPlace(summary: BlockSummary, part: number): RecordPlace {
   const names = ['block header', 'block positions']
   const name = names[part] ?? `block frames ${String(part - FIRST_FRAMES_PART)}`
   return { stream: summary.stream, offset: summary.firstOffset, part: name }
+}
+
+/** Whether a {@link RecordPlace} is in a sealed block, by its part; its offset is the block's first one then. */
+export function isBlockPart(part: string): boolean {
+  return /^block\b/.test(part)
+}
+
+/** What the database said of a damaged table, as something that is wrong with one block. */
+export function damageOfBlock(summary: BlockSummary, error: unknown): unknown {
+  if (!(error instanceof StoreCorruptError)) return error
+  return new CorruptRecordError(blockPlace(summary, HEADER_PART), error.message, { cause: error })
 }
 
 /**

@@ -10,6 +10,8 @@ export class Counters {
   prunedBlocks = 0
   prunedEvents = 0
   prunedBytes = 0
+  /** Damaged ones that others gave back. */
+  healedBlocks = 0
   corruptRecords = 0
   /** From the begin of a group to its being durable. */
   readonly commitSeconds = new Histogram(COMMIT_BOUNDS)

@@ -213,6 +213,8 @@ export interface StoreMetrics {
   readonly syncSeconds: HistogramSnapshot
   readonly pendingAppends: number
   readonly sealedBlocks: number
+  /** Damaged ones in whose place those of other nodes were put. */
+  readonly healedBlocks: number
   readonly prunedBlocks: number
   readonly prunedEvents: number
   readonly prunedBytes: number

@@ -1,5 +1,5 @@
 import type { Clock, StreamId } from '../core/index.js'
-import { encodeBlock } from './block.js'
+import { damageOfBlock, encodeBlock } from './block.js'
 import type { BlockSeal } from './block-seal.js'
 import { encodeTransfer } from './block-transfer.js'
 import type { ChainLookup } from './chain-lookup.js'
@@ -202,7 +202,7 @@ export class ReplicaSource {
     } catch (error) {
       const pruned = error instanceof CorruptRecordError && error.missing && summary.firstOffset < state.prunedTo
       if (pruned) return { kind: 'pruned', firstOffset: state.prunedTo }
-      throw error
+      throw damageOfBlock(summary, error)
     }
   }
 

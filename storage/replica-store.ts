@@ -1,5 +1,7 @@
 import { Room, Turns, type Clock, type EventBatch, type NodeId, type StreamId } from '../core/index.js'
 import { BlockAdopter } from './block-adopter.js'
+import { BlockHealer, type HealOutcome } from './block-healer.js'
+import type { BlockReader } from './block-reader.js'
 import type { BlockHeader } from './block-header.js'
 import { blockSigningBytes } from './block-header.js'
 import type { BlockSeal } from './block-seal.js'
@@ -10,6 +12,9 @@ import type { Database, WriteStep } from './database.js'
 import { endOf } from './foreign-parts.js'
 import type { ForkProof, SignedStatement } from './fork-proof.js'
 import { ForkWatch } from './fork-watch.js'
+import { CorruptRecordError } from './corrupt-record.js'
+import type { Counters } from './counters.js'
+import type { DamagedBlock, Damages } from './damages.js'
 import type { Health } from './health.js'
 import type { Identity } from './identity.js'
 import type { IndexReader } from './index-reader.js'
@@ -58,6 +63,8 @@ export interface ReplicaListener {
   /** Blocks of own streams were sealed: others that hold their events need the signatures. */
   readonly sealed?: (seals: readonly BlockSeal[]) => void
   readonly frozen?: (proof: ForkProof) => void
+  /** A sealed block was found damaged: others may have it. */
+  readonly damaged?: (block: DamagedBlock) => void
 }
 
 export interface ReplicaStoreOptions {
@@ -75,6 +82,9 @@ export interface ReplicaStoreOptions {
   readonly sealer: Sealer
   readonly upkeep: Upkeep
   readonly health: Health
+  readonly counters: Counters
+  readonly blockReader: BlockReader
+  readonly damages: Damages
   readonly alwaysSynced: boolean
   /** Puts a job into a group commit; its outcome is there when it resolves. */
   readonly commit: (job: ReplicaJob, bytes: number) => Promise<unknown>
@@ -82,6 +92,8 @@ export interface ReplicaStoreOptions {
   readonly publish: (batches: readonly EventBatch[]) => void
   /** Brings to disk what was committed; with `always` even when it seems to be there. */
   readonly sync: (always: boolean) => Promise<void>
+  /** Something stored was found damaged. */
+  readonly corrupt: (error: CorruptRecordError) => void
   /** @throws StoreClosedError */
   readonly check: () => void
 }
@@ -106,6 +118,7 @@ export class ReplicaStore {
   readonly #source: ReplicaSource
   readonly #forks: ForkWatch
   readonly #adopter: BlockAdopter
+  readonly #healer: BlockHealer
   readonly #history: OwnHistory
   readonly #turns = new Turns()
   readonly #room = new Room(MAX_CHECKING_BYTES)
@@ -127,6 +140,7 @@ export class ReplicaStore {
     this.#source = new ReplicaSource({ ...options, chain, alwaysSynced, sealsAreDurable })
     this.#forks = new ForkWatch({ ...options, chain })
     this.#adopter = new BlockAdopter(options)
+    this.#healer = new BlockHealer({ ...options, chain })
     this.#history = new OwnHistory({ ...options, streams })
   }
 
@@ -226,9 +240,30 @@ export class ReplicaStore {
     return signed
   }
 
-  read(stream: StreamId, from: number, maxBytes: number): Promise<ReplicaPiece | undefined> {
+  async read(stream: StreamId, from: number, maxBytes: number): Promise<ReplicaPiece | undefined> {
     this.#options.check()
-    return this.#source.read(stream, from, maxBytes)
+    try {
+      return await this.#source.read(stream, from, maxBytes)
+    } catch (error) {
+      if (error instanceof CorruptRecordError) this.#options.corrupt(error)
+      throw error
+    }
+  }
+
+  /** Sealed blocks that cannot be read as they were written, as far as that was noticed. */
+  damagedBlocks(): readonly DamagedBlock[] {
+    return this.#options.damages.blocks()
+  }
+
+  /** To be called when one was found. */
+  foundDamaged(block: DamagedBlock): void {
+    for (const { damaged } of this.#listeners) damaged?.(block)
+  }
+
+  /** Puts a block, in the form in which {@link read} gives it, in place of a damaged one, of own streams too. */
+  healBlock(bytes: Uint8Array): Promise<HealOutcome> {
+    this.#options.check()
+    return this.#healer.heal(bytes)
   }
 
   readSeals(stream: StreamId, from: number, limit: number): Promise<readonly BlockSeal[]> {

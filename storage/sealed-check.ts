@@ -104,8 +104,9 @@ export class SealedCheck {
     this.#context.named.add(summary.arrival)
     if (this.#wanted.has(this.#next)) this.hashes.set(this.#next, summary.hash)
     const found = await this.#checkBlock(summary)
-    // A prune takes the entry first, and then the block.
-    if (found.length > 0 && (await this.#context.meta.get(key)) !== undefined) yield* found
+    // A prune takes the entry first, and then the block; where another one was put in its place the entry is another one.
+    const isStill = found.length > 0 && (await this.#context.meta.get(key))?.equals(value) === true
+    if (isStill) yield* found
   }
 
   /** What lies between the block before and this offset is missing or unreadable. */
@@ -169,8 +170,9 @@ export class SealedCheck {
   async *#compareTotals(): AsyncGenerator<CheckFinding> {
     const { sealedHash, blocks, storedBytes, firstOffset, sealedEnd } = this.#record
     const now = await this.#recordNow()
-    // Pruned meanwhile, so that the sums are those of another moment.
+    // Pruned meanwhile, or a block replaced, so that the sums are those of another moment.
     if (now?.firstOffset !== firstOffset) return
+    if (now.sealedEnd === sealedEnd && now.storedBytes !== storedBytes) return
     const place = { from: firstOffset, to: Math.max(firstOffset, sealedEnd - 1), part: 'stream record' }
     if (this.#hash !== undefined && !this.#hash.equals(sealedHash)) {
       yield this.#about.doubtful(place, 'its chain does not end where that of the blocks does')

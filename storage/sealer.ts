@@ -147,6 +147,33 @@ export class Sealer {
     return record
   }
 
+  /**
+   * Puts a block from elsewhere, which has the same events, in place of a sealed one whose values are damaged. Durable when it
+   * resolves. Must not run beside {@link Sealer.round} or a prune.
+   */
+  async replace(state: StreamState, damaged: BlockSummary, block: VerifiedBlock): Promise<void> {
+    const { meta, reclaimer } = this.#options
+    const encoded = await this.#encodeForeign(block, this.#nextArrival++)
+    const growth = encoded.storedBytes - damaged.storedBytes
+    const record = () => ({ ...state.record, storedBytes: state.record.storedBytes + growth })
+    try {
+      await this.#writeBlocks([encoded])
+      const steps: WriteStep[] = [
+        this.#arrivalStep(),
+        { type: 'put', key: state.keys.at('block', damaged.firstOffset), value: encoded.summaryValue },
+        { type: 'put', key: state.keys.record, value: encodeStreamRecord(state.stream, record()) },
+        ...reclaimer.listSteps([damaged]),
+      ]
+      await meta.write(steps, true)
+    } catch (error) {
+      this.#abandon([encoded])
+      throw error
+    }
+    state.record = record()
+    state.oldestBlock = undefined
+    await reclaimer.delete([damaged])
+  }
+
   #encodeForeign(block: VerifiedBlock, arrival: number): Promise<EncodedBlock> {
     const { previousHash, dictionary, blockSignature } = block
     const parts = block.parts.map((part) => ({ ...part, frames: [] }))

@@ -12,12 +12,14 @@ import {
 } from '../core/index.js'
 import { BlobStore } from './blobs.js'
 import { listBlocks } from './block-list.js'
+import { isBlockPart } from './block.js'
 import { BlockReader } from './block-reader.js'
-import type { CheckLine } from './check-report.js'
+import type { CheckLine, Damage } from './check-report.js'
 import { CommitQueue } from './commit-queue.js'
 import { ClockGuard } from './clock-guard.js'
 import { Committer, type Committed } from './committer.js'
 import { CorruptRecordError } from './corrupt-record.js'
+import { Damages } from './damages.js'
 import { DiskUsage } from './disk-usage.js'
 import { Counters } from './counters.js'
 import { bootId } from './directory-lock.js'
@@ -89,11 +91,6 @@ const PUBLISHING_MS = 1000
 /** While events are published, a check rests for so many times as long as it works. */
 const WAY_GIVEN = 3
 
-/** Places of damage that are remembered of a stream. */
-const MOST_DAMAGES = 1000
-
-const NOTHING_FOUND: ReadonlyMap<number, 'damaged' | 'missing'> = new Map()
-
 /** What the commit queue takes: own events, those of others, and changes of the state. */
 type StoreJob = AppendRequest | ReplicaJob | StateJob
 
@@ -149,8 +146,7 @@ export class Store implements EventStore {
   readonly #blockReader: BlockReader
   readonly #reader: StreamReader
   readonly #listeners = new Set<CommitListener>()
-  /** Where reads have found stored values damaged or gone since the store was opened. */
-  readonly #damages = new Map<StreamId, Map<number, 'damaged' | 'missing'>>()
+  readonly #damages = new Damages()
   #retention: ReadonlyMap<string, Retention> = new Map()
   /** Groups with records of the state that were committed, and how many of them are surely on disk. */
   #stateCommits = 0
@@ -215,6 +211,11 @@ export class Store implements EventStore {
       identity: options.directory.identity,
       formerNodes: options.directory.formerNodes,
       upkeep: this.#upkeep,
+      blockReader: this.#blockReader,
+      damages: this.#damages,
+      corrupt: (error) => {
+        this.#corruptionFound(error)
+      },
       alwaysSynced: options.sync === 'always',
       commit: (job, bytes) => this.#queue.add(job, bytes, true),
       publish: (batches) => {
@@ -489,19 +490,12 @@ export class Store implements EventStore {
   #corruptionFound(error: CorruptRecordError | StoreCorruptError): void {
     const { counters, options, health } = this.#parts
     const place = error instanceof CorruptRecordError ? error.place : undefined
-    if (error instanceof CorruptRecordError) this.#noteDamage(error)
     counters.corruptRecords++
     options.logger.error({ ...place, err: error }, 'stored data are damaged')
-    const text = /backup/.test(error.message)
-      ? error.message
-      : `${error.message}; restore the data directory from a backup`
-    health.raise(`corrupt ${place?.stream ?? TABLE}`, text)
-  }
-
-  #noteDamage({ place: { stream, offset }, missing }: CorruptRecordError): void {
-    const found = this.#damages.get(stream) ?? new Map<number, 'damaged' | 'missing'>()
-    this.#damages.set(stream, found)
-    if (found.size < MOST_DAMAGES) found.set(offset, missing ? 'missing' : 'damaged')
+    health.raise(`corrupt ${place?.stream ?? TABLE}`, `${error.message}${adviceFor(error)}`)
+    if (place === undefined || !(error instanceof CorruptRecordError)) return
+    const isNew = this.#damages.note(error)
+    if (isNew && isBlockPart(place.part)) this.replicas.foundDamaged(place)
   }
 
   plan(request: ReadRequest): Promise<ReadPlan> {
@@ -540,7 +534,7 @@ export class Store implements EventStore {
   /** Checks everything that is stored, beside all other work, which goes first. */
   async *check(signal: AbortSignal): AsyncGenerator<CheckLine> {
     const { options, meta, blocks, streams } = this.#parts
-    yield* checkDatabases({
+    const lines = checkDatabases({
       topic: options.topic,
       nodeId: this.nodeId,
       meta,
@@ -558,6 +552,20 @@ export class Store implements EventStore {
         if (signal.aborted) throw new AbortedError('the check was given up', { cause: signal.reason })
       },
     })
+    for await (const line of lines) {
+      if (line.type === 'damage') await this.#checkFound(line)
+      yield line
+    }
+  }
+
+  /** A damaged block is given back by other nodes, whoever has found it. */
+  async #checkFound({ stream, from, part, problem }: Damage): Promise<void> {
+    const { streams, index } = this.#parts
+    const state = stream === null ? undefined : streams.get(stream)
+    if (state === undefined || from === null || !isBlockPart(part)) return
+    for await (const { firstOffset } of index.entries(state, { from, to: from + 1 }, 'asc')) {
+      this.#corruptionFound(new CorruptRecordError({ stream: state.stream, offset: firstOffset, part }, problem))
+    }
   }
 
   /**
@@ -613,8 +621,7 @@ export class Store implements EventStore {
     const state = this.#parts.streams.get(stream)
     if (state === undefined || state.isUnborn) return undefined
     const { block: limits } = this.#parts.options
-    const found = this.#damages.get(stream) ?? NOTHING_FOUND
-    return listBlocks({ ...this.#surveyRequest(state), ...request, limits, found })
+    return listBlocks({ ...this.#surveyRequest(state), ...request, limits, found: this.#damages.of(stream) })
   }
 
   problems(): readonly StoreProblem[] {
@@ -669,6 +676,7 @@ export class Store implements EventStore {
       syncSeconds: counters.syncSeconds.snapshot(),
       pendingAppends: this.#queue.length,
       sealedBlocks: counters.sealedBlocks,
+      healedBlocks: counters.healedBlocks,
       prunedBlocks: counters.prunedBlocks,
       prunedEvents: counters.prunedEvents,
       prunedBytes: counters.prunedBytes,
@@ -739,6 +747,14 @@ function checkHead(head: HeadFile, names: StreamNames, health: Health, streams: 
       readOnly,
     )
   }
+}
+
+/** What to do about damaged data, where the error does not say it. */
+function adviceFor(error: CorruptRecordError | StoreCorruptError): string {
+  if (error instanceof CorruptRecordError && isBlockPart(error.place.part)) {
+    return '; a node of the swarm that has it gives it back, else restore the data directory from a backup'
+  }
+  return /backup/.test(error.message) ? '' : '; restore the data directory from a backup'
 }
 
 /** Opens the store of a topic, or creates it. */

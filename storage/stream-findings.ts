@@ -1,4 +1,5 @@
 import type { StreamId } from '../core/index.js'
+import { isBlockPart } from './block.js'
 import type { CheckNote, Damage } from './check-report.js'
 
 /** Where in a stream something is: offsets, both inclusive, and the kind of value. */
@@ -10,6 +11,8 @@ export interface DamagedPlace {
 
 const ADVICE_OWN =
   'restore the newest whole backup into an empty directory (millrace restore); what others in the swarm hold of this stream they keep, and give back'
+const ADVICE_BLOCK =
+  'while it runs, a node fetches it anew from any node of its swarm that has it: check again then; if none has it, restore the newest whole backup into an empty directory (millrace restore)'
 const ADVICE_TAIL = 'the node publishes nothing until its data are restored from a backup (millrace restore)'
 const ADVICE_REPLICA =
   'its owner and other nodes hold these events: ask one of them (millrace query --node), or restore a backup that is whole'
@@ -36,13 +39,13 @@ export class StreamFindings {
       count === 1
         ? `the event at offset ${String(place.from)} cannot be read`
         : `${String(count)} events, from offset ${String(place.from)} to ${String(place.to)}, cannot be read`
-    return this.#damage(place, problem, lost, this.#advice(place.part === 'tail record'))
+    return this.#damage(place, problem, lost, this.#advice(place.part))
   }
 
   /** Events can be read, but what is stored about them is not true. */
   doubtful(place: DamagedPlace, problem: string): Damage {
     const lost = `events from offset ${String(place.from)} to ${String(place.to)} are not proved to be those that their owner wrote, or searches may miss some`
-    return this.#damage(place, problem, lost, this.#advice(false))
+    return this.#damage(place, problem, lost, this.#advice(place.part))
   }
 
   /** Nothing is lost by it. */
@@ -54,8 +57,9 @@ export class StreamFindings {
     return { type: 'note', topic: this.topic, stream: this.stream, text }
   }
 
-  #advice(isTail: boolean): string {
-    if (isTail) return this.isOwn ? ADVICE_TAIL : ADVICE_REPLICA_TAIL
+  #advice(part: string): string {
+    if (isBlockPart(part)) return ADVICE_BLOCK
+    if (part === 'tail record') return this.isOwn ? ADVICE_TAIL : ADVICE_REPLICA_TAIL
     return this.isOwn ? ADVICE_OWN : ADVICE_REPLICA
   }
 

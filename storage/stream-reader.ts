@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { EventBatch, EventOrder, NodeId, TagSelection } from '../core/index.js'
-import { blockKey } from './block.js'
+import { blockKey, damageOfBlock } from './block.js'
 import type { BlockReader, BlockSource } from './block-reader.js'
 import type { BlockSummary } from './block-summary.js'
 import { CorruptRecordError } from './corrupt-record.js'
@@ -118,7 +118,7 @@ export class StreamReader {
     try {
       yield* this.#parts.blockReader.readInSteps({ source, summary, selection, from, to, order }, stepBytes)
     } catch (error) {
-      if (!isPruned(state, summary, error)) throw error
+      if (!isPruned(state, summary, error)) throw damageOfBlock(summary, error)
     }
   }
 
@@ -132,7 +132,7 @@ export class StreamReader {
     try {
       return await this.#reads.run(() => this.#parts.blockReader.read({ source, summary, selection, from, to, order }))
     } catch (error) {
-      if (!isPruned(state, summary, error)) throw error
+      if (!isPruned(state, summary, error)) throw damageOfBlock(summary, error)
       return undefined
     }
   }

@@ -2,14 +2,17 @@ import { parseStreamId, Room, type NodeId, type StreamId } from '../../core/inde
 import {
   encodeRun,
   faultOfHead,
+  placeOfBlock,
   readStatement,
   receiveRun,
   VerifiedRun,
   type ApplyOutcome,
   type BlockSeal,
   type CommitRun,
+  type DamagedBlock,
   type ForkOutcome,
   type ForkProof,
+  type HealOutcome,
   type HeadOutcome,
   type ReplicaListener,
   type ReplicaPiece,
@@ -227,6 +230,18 @@ export class LocalStreams {
     if (outcome.kind !== 'malformed') this.#note(stream)
     this.#changed.add(stream)
     return outcome
+  }
+
+  /** Sealed blocks of any stream that cannot be read here. */
+  damagedBlocks(): readonly DamagedBlock[] {
+    return this.#options.store.damagedBlocks()
+  }
+
+  /** @param stream that of the block that is wanted */
+  async healBlock(stream: StreamId, bytes: Uint8Array): Promise<HealOutcome> {
+    const place = placeOfBlock(bytes)
+    if (place !== undefined && place.stream !== stream) return { kind: 'malformed', reason: 'it is of another stream' }
+    return this.#hold(this.#options.store.healBlock(bytes))
   }
 
   applySeals(seals: readonly BlockSeal[]): Promise<readonly ApplyOutcome[]> {

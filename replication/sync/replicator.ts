@@ -9,6 +9,7 @@ import { Comparer } from './comparer.js'
 import { ForkNews } from './fork-news.js'
 import { HeadDigester } from './head-digest.js'
 import { HeadIntake } from './head-intake.js'
+import { Healer } from './healer.js'
 import { LiveReceiver } from './live-receiver.js'
 import { LocalStreams } from './local-streams.js'
 import { PeerBook, type PeerQuality } from './peer-book.js'
@@ -61,6 +62,7 @@ export class Replicator implements AsyncDisposable {
   readonly #replays: ReplayWatch
   readonly #answerer: Answerer
   readonly #forks: ForkNews
+  readonly #healer: Healer
   /** What was last broadcast of the own streams, by head. */
   #toldHeads = new Map<StreamId, string>()
   #rounds = 0
@@ -88,6 +90,7 @@ export class Replicator implements AsyncDisposable {
     const intake = new HeadIntake(local, transport, consider)
     const forks = new ForkNews({ local, transport, time, logger, onAhead: consider })
     this.#forks = forks
+    this.#healer = new Healer({ local, transport, peers: this.#peers, time, logger })
     this.#receiver = new LiveReceiver({
       local,
       transport,
@@ -125,6 +128,9 @@ export class Replicator implements AsyncDisposable {
         },
         frozen: (proof) => {
           forks.found(proof)
+        },
+        damaged: () => {
+          this.#healer.consider()
         },
       }),
       transport.subscribe((event) => {
@@ -193,7 +199,8 @@ export class Replicator implements AsyncDisposable {
     this.#cancelRound?.()
     for (const unsubscribe of this.#unsubscribe) unsubscribe()
     this.#options.transport.onBroadcast(() => Promise.resolve('ignore'))
-    await Promise.all([this.#announcer.close(), this.#comparer.close(), this.#catchUp.close(), this.#forks.close()])
+    const parts = [this.#announcer, this.#comparer, this.#catchUp, this.#forks, this.#healer]
+    await Promise.all(parts.map((part) => part.close()))
     await this.#receiver.close()
   }
 
@@ -215,6 +222,7 @@ export class Replicator implements AsyncDisposable {
   #connected(peer: NodeId): void {
     this.#peers.connected(peer)
     this.#catchUp.connected(peer)
+    this.#healer.connected()
     void this.#comparer.compare(peer)
   }
 
@@ -226,6 +234,7 @@ export class Replicator implements AsyncDisposable {
   }
 
   async #round(): Promise<void> {
+    this.#healer.consider()
     try {
       await this.#local.signPast()
     } catch (error) {

@@ -2,6 +2,7 @@ import { cp } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { streamIdOf } from '../../core/index.js'
 import {
+  CorruptRecordError,
   DataDirectory,
   KEEP_EVERYTHING,
   renewIdentity,
@@ -22,8 +23,10 @@ import { Comparer } from '../../replication/sync/comparer.js'
 import { ForkNews } from '../../replication/sync/fork-news.js'
 import { HeadDigester } from '../../replication/sync/head-digest.js'
 import type { HeadIntake } from '../../replication/sync/head-intake.js'
+import { Healer } from '../../replication/sync/healer.js'
 import { LocalStreams } from '../../replication/sync/local-streams.js'
 import { PeerBook } from '../../replication/sync/peer-book.js'
+import { spoilBlocks } from '../support/block-damage.js'
 import { Forger } from '../support/forgery.js'
 import { openReplica, TOPIC } from '../support/replica.js'
 import { openSwarmNode, quiet, type SwarmNode } from '../support/swarm-node.js'
@@ -396,4 +399,103 @@ t.test('a comparison that breaks off with its connection is made again before th
   peers.gone('peer')
   await comparer.compare('peer')
   t.same(timers, [], 'who is gone is not asked again')
+})
+
+t.test('damaged blocks, own ones too, are fetched from a node that comes later', async (t) => {
+  const first = await openSwarmNode(t)
+  const second = await openSwarmNode(t, { peers: first.transport.addresses() })
+  await Promise.all([first, second].map((node) => publishSome(node, 100)))
+  await converged(t, [first, second])
+  for (const { store } of [first, second]) {
+    await until(async () => (await store.streams()).every(({ tailEvents }) => tailEvents < 16))
+  }
+  const expected = await readAll(second.store)
+  await first.close()
+  await second.close()
+  const blocks = await spoilBlocks(first.path, 'test', (_, part) => (part === 2 ? 'flip' : undefined))
+  t.ok(blocks >= 12)
+  const spoiled = await openSwarmNode(t, { path: first.path })
+  await t.rejects(readAll(spoiled.store), CorruptRecordError)
+  t.ok(spoiled.store.replicas.damagedBlocks().length > 0)
+  const lines = spoiled.store.check(new AbortController().signal)
+  while ((await lines.next()).done !== true) continue
+  t.equal(spoiled.store.replicas.damagedBlocks().length, blocks)
+  t.equal(spoiled.store.problems().length, 2, 'one of each stream')
+  const whole = await openSwarmNode(t, { path: second.path, peers: spoiled.transport.addresses() })
+  await until(() => spoiled.store.replicas.damagedBlocks().length === 0)
+  t.same(spoiled.store.problems(), [])
+  t.same(await readAll(spoiled.store), expected)
+  t.equal(spoiled.store.metrics().healedBlocks, blocks)
+  await converged(t, [spoiled, whole])
+})
+
+t.test('who gives something else than the damaged block does no harm, and the next one is asked', async (t) => {
+  const whole = await openTestStore(temporaryDirectory(t))
+  t.teardown(() => whole.close())
+  for (let at = 0; at < 64; at++) await publish(whole.store, [event({ at })])
+  await until(async () => (await whole.store.streams()).every(({ tailEvents }) => tailEvents === 0))
+  const path = temporaryDirectory(t)
+  await whole.close()
+  await cp(whole.directory.path, path, { recursive: true })
+  t.equal(await spoilBlocks(path, 'test', (block, part) => (block === 1 && part === 2 ? 'flip' : undefined)), 1)
+  const [right, spoiled] = [await openTestStore(whole.directory.path), await openTestStore(path)]
+  t.teardown(() => Promise.all([right.close(), spoiled.close()]))
+  await t.rejects(readAll(spoiled.store), CorruptRecordError)
+
+  const asked: string[] = []
+  const blamed: string[] = []
+  const transport = {
+    nodeId: 'us',
+    connectedPeers: () => ['silent', 'forger', 'other', 'broken', 'honest'],
+    blame: (peer: string) => blamed.push(peer),
+    async *request(peer: string, bytes: Uint8Array) {
+      asked.push(peer)
+      const request = decodeRequest(bytes)
+      if (peer === 'broken') throw new Error('the connection ended')
+      if (peer === 'silent' || request?.kind !== 'fetch') return
+      const piece = await right.store.replicas.read(request.stream, peer === 'other' ? 0 : request.from, 1)
+      if (piece?.kind !== 'block') throw new Error('it is sealed')
+      const copy = Buffer.from(piece.bytes)
+      if (peer === 'forger') copy[copy.length - 9]! ^= 1
+      yield encodeAnswer({ ...piece, bytes: copy })
+    },
+  } as unknown as Transport
+  const time = systemTime()
+  const [store, nodeId] = [spoiled.store.replicas, 'us']
+  const local = new LocalStreams({ store, nodeId, topic: 'test', time, policy: REPLICATE_ALL, isConnected: () => true })
+  const healer = new Healer({ local, transport, peers: new PeerBook(), time, logger: quiet })
+  healer.consider()
+  healer.consider()
+  await until(() => store.damagedBlocks().length === 0)
+  await healer.close()
+  t.same(asked, ['silent', 'forger', 'other', 'broken', 'honest'])
+  t.same(blamed, ['forger'])
+  t.equal((await readAll(spoiled.store)).length, 64)
+})
+
+t.test('a block that nobody has is asked for ever more rarely, and at once of who connects', async (t) => {
+  let [nowMs, asked] = [0, 0]
+  const transport = {
+    connectedPeers: () => ['peer'],
+    // eslint-disable-next-line require-yield
+    async *request() {
+      asked++
+      await Promise.resolve()
+    },
+  } as unknown as Transport
+  const stream = new Forger(Buffer.alloc(32, 5), TOPIC).stream()
+  const local = { damagedBlocks: () => [{ stream, offset: 0 }] } as unknown as LocalStreams
+  const time = { ...systemTime(), monotonicMs: () => nowMs }
+  const healer = new Healer({ local, transport, peers: new PeerBook(), time, logger: quiet })
+  for (; nowMs < 3_600_000; nowMs += 1000) {
+    healer.consider()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.ok(asked >= 10 && asked < 25, `${String(asked)} times in an hour`)
+  const before = asked
+  healer.connected()
+  await until(() => asked === before + 1)
+  await healer.close()
+  healer.connected()
+  t.equal(asked, before + 1)
 })

@@ -1,0 +1,55 @@
+import type { StreamId } from '../core/index.js'
+import { isBlockPart } from './block.js'
+import type { CorruptRecordError } from './corrupt-record.js'
+
+/** Places remembered of one stream. */
+const MOST_PLACES = 1000
+
+/** What is wrong with a stored value. */
+export type DamageKind = 'damaged' | 'missing'
+
+/** A sealed block that cannot be read as it was written. Others may have it. */
+export interface DamagedBlock {
+  readonly stream: StreamId
+  /** Its first one. */
+  readonly offset: number
+}
+
+interface Place {
+  readonly kind: DamageKind
+  readonly isBlock: boolean
+}
+
+/** Where stored values were found damaged or gone since the store was opened, and not healed. */
+export class Damages {
+  readonly #found = new Map<StreamId, Map<number, Place>>()
+
+  /** @returns whether it was not known yet */
+  note({ place: { stream, offset, part }, missing }: CorruptRecordError): boolean {
+    const places = this.#found.get(stream) ?? new Map<number, Place>()
+    this.#found.set(stream, places)
+    const isNew = !places.has(offset)
+    if (isNew && places.size >= MOST_PLACES) return false
+    places.set(offset, { kind: missing ? 'missing' : 'damaged', isBlock: isBlockPart(part) })
+    return isNew
+  }
+
+  /** What is wrong with a stream, by the first offset of what is damaged. */
+  of(stream: StreamId): ReadonlyMap<number, DamageKind> {
+    return new Map([...(this.#found.get(stream) ?? [])].map(([offset, { kind }]) => [offset, kind]))
+  }
+
+  blocks(): readonly DamagedBlock[] {
+    return [...this.#found].flatMap(([stream, places]) =>
+      [...places].flatMap(([offset, { isBlock }]) => (isBlock ? [{ stream, offset }] : [])),
+    )
+  }
+
+  /** @returns whether nothing else of the stream is damaged */
+  healed({ stream, offset }: DamagedBlock): boolean {
+    const places = this.#found.get(stream)
+    places?.delete(offset)
+    if (places?.size === 0) this.#found.delete(stream)
+    return !this.#found.has(stream)
+  }
+}

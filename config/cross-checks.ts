@@ -11,7 +11,7 @@ export type Written = (path: string) => WrittenPlace | undefined
 
 /** What is wrong only with several settings together. */
 export function crossCheck(settings: Settings, written: Written): Problem[] {
-  return [...checkMemory(settings, written), ...checkVolatile(settings, written)]
+  return [...checkMemory(settings, written), ...checkVolatile(settings, written), ...checkAudit(settings, written)]
 }
 
 /** State in memory is lost at exit, which nobody should find out by that. */
@@ -22,6 +22,27 @@ function checkVolatile({ state }: Settings, written: Written): Problem[] {
   return [
     problemAt(place.source, place.start, place.end, reason, 'allow it by state.allowVolatile: true, or take embedded'),
   ]
+}
+
+function checkAudit({ audit }: Settings, written: Written): Problem[] {
+  const { sink } = audit
+  const problem = (path: string, reason: string, mend: string): Problem[] => {
+    const place = written(path)
+    return place === undefined ? [] : [problemAt(place.source, place.start, place.end, reason, mend)]
+  }
+  const problems: Problem[] = []
+  if ((sink === 'http' || sink === 'clickhouse') && audit[sink].url === undefined) {
+    problems.push(...problem('audit.sink', `the audit sink "${sink}" has no address`, `set audit.${sink}.url`))
+  }
+  if (audit.hashChain && (sink === 'http' || sink === 'clickhouse')) {
+    const reason = `the audit sink "${sink}" does not keep the order of records, so they cannot be chained`
+    problems.push(...problem('audit.hashChain', reason, 'leave audit.hashChain out, or take the sink file or stream'))
+  }
+  if (sink === 'none' && (audit.hashChain || audit.mode === 'intent')) {
+    const path = audit.hashChain ? 'audit.hashChain' : 'audit.mode'
+    problems.push(...problem(path, `${path} acts on nothing, since there is no audit sink`, 'set audit.sink'))
+  }
+  return problems
 }
 
 function checkMemory({ api }: Settings, written: Written): Problem[] {

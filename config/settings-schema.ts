@@ -1,6 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { parseAppId } from '../core/index.js'
 import { parseListenAddress, parseOrigin, type ListenAddress } from './addresses.js'
+import { audit } from './audit-schema.js'
 import { count, interval, oneOf, path, section, size, textList, withinMs } from './field.js'
 import { parseInterval } from './quantities.js'
 import { replication } from './replication-schema.js'
@@ -124,6 +125,7 @@ export const settingsSchema = section('Settings of a millrace node. All are opti
     }),
   }),
   api,
+  audit,
   data: path(
     Type.String({
       minLength: 1,

@@ -46,6 +46,25 @@ export interface Settings {
     /** Namespaces that apps may touch beside their own. */
     readonly grants: ReadonlyMap<string, readonly string[]>
   }
+  readonly audit: {
+    readonly sink: 'none' | 'stream' | 'file' | 'http' | 'clickhouse'
+    readonly mode: 'async' | 'intent'
+    readonly hashChain: boolean
+    /** Names on the way to what is masked. */
+    readonly redact: readonly (readonly string[])[]
+    readonly queueBytes: number
+    readonly timeoutMs: number
+    readonly stream: { readonly maxStoredBytes: number }
+    /** `directory` is an absolute path. */
+    readonly file: { readonly directory: string; readonly maxBytes: number; readonly maxFiles: number }
+    readonly http: { readonly url: string | undefined; readonly tokenFile: string | undefined }
+    readonly clickhouse: {
+      readonly url: string | undefined
+      readonly table: string
+      readonly user: string | undefined
+      readonly passwordFile: string | undefined
+    }
+  }
   /** In the order in which they are tried. */
   readonly routes: readonly RouteSetting[]
   /** Limits by stream name; what is not named keeps everything. */
@@ -112,6 +131,7 @@ export function toSettings(values: SettingValues, key: string | undefined): Sett
       maxUnsealedBytes: storage.maxUnsealed,
     },
     state: { ...state, grants: grantsOf(state.grants) },
+    audit: auditOf(values),
     routes: eventRouting.routes,
     retention: new Map([...eventRouting.streams].map(([name, { limits }]) => [name, limits])),
     notReplicated: new Set([...eventRouting.streams].filter(([, { replicate }]) => !replicate).map(([name]) => name)),
@@ -129,6 +149,24 @@ export function toSettings(values: SettingValues, key: string | undefined): Sett
     },
     replication: { keep: replication.keep, streams: replication.streams ?? undefined },
   })
+}
+
+function auditOf({ audit, data }: SettingValues): Settings['audit'] {
+  const { queue, timeout, stream, file, http, clickhouse, ...plain } = audit
+  return {
+    ...plain,
+    queueBytes: queue,
+    timeoutMs: timeout,
+    stream: { maxStoredBytes: stream.maxSize },
+    file: { directory: file.directory ?? join(data, 'audit'), maxBytes: file.maxSize, maxFiles: file.maxFiles },
+    http: { url: http.url ?? undefined, tokenFile: http.tokenFile ?? undefined },
+    clickhouse: {
+      url: clickhouse.url ?? undefined,
+      table: clickhouse.table,
+      user: clickhouse.user ?? undefined,
+      passwordFile: clickhouse.passwordFile ?? undefined,
+    },
+  }
 }
 
 function grantsOf(grants: SettingValues['state']['grants']): ReadonlyMap<string, readonly string[]> {

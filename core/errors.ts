@@ -56,6 +56,9 @@ export type ErrorCode =
   | 'ERR_COUNTER_RANGE'
   | 'ERR_COUNTER_INVALID'
   | 'ERR_COMPACTED'
+  // audit
+  | 'ERR_AUDIT_UNAVAILABLE'
+  | 'ERR_AUDIT_SINK'
   // node
   | 'ERR_ADDRESS_IN_USE'
   | 'ERR_ABORTED'

@@ -1,4 +1,5 @@
 import type { AqlLimits } from '../aql/index.js'
+import type { AuditMode, Redaction } from '../audit/index.js'
 import type { AppId, NodeId, TagSelection } from '../core/index.js'
 import type { Retention, SyncMode } from '../storage/index.js'
 import type { AccessRules, ApiLimits, ListenAddress } from './api/index.js'
@@ -25,6 +26,7 @@ export interface DaemonSettings {
     readonly maxUnsealedBytes: number
   }
   readonly state: StateSettings
+  readonly audit: AuditSettings
   /** In the order in which they are tried. */
   readonly routes: readonly RouteSettings[]
   /** Limits by stream name; what is not named keeps everything. */
@@ -42,6 +44,27 @@ export interface StateSettings {
   readonly maxBytes: number
   /** Namespaces that apps may touch beside their own. */
   readonly grants: ReadonlyMap<AppId, readonly string[]>
+}
+
+/** What is done to the state, written down. */
+export interface AuditSettings {
+  readonly sink: 'none' | 'stream' | 'file' | 'http' | 'clickhouse'
+  readonly mode: AuditMode
+  readonly hashChain: boolean
+  readonly redact: readonly Redaction[]
+  readonly queueBytes: number
+  readonly timeoutMs: number
+  readonly stream: { readonly maxStoredBytes: number }
+  /** `directory` is an absolute path. */
+  readonly file: { readonly directory: string; readonly maxBytes: number; readonly maxFiles: number }
+  readonly http: { readonly url: string | undefined; readonly tokenFile: string | undefined }
+  readonly clickhouse: {
+    readonly url: string | undefined
+    /** With or without its database. */
+    readonly table: string
+    readonly user: string | undefined
+    readonly passwordFile: string | undefined
+  }
 }
 
 /** The nodes that this one shares its events with. */

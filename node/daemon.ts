@@ -15,11 +15,15 @@ import {
   type NodeViews,
 } from './api/index.js'
 import { alarmsOfNode, LowDiskWatch } from './alarms.js'
+import { AUDIT_STREAM, auditStreamNumber, retentionOf } from './audit/audit-stream.js'
+import { renderAuditMetrics } from './audit/metrics.js'
+import { NodeAudit } from './audit/node-audit.js'
 import { configDeskOf } from './config-desk.js'
 import type { DaemonSettings } from './daemon-settings.js'
 import { EventLoopDelay } from './event-loop-delay.js'
 import { NodeEvents } from './events/node-events.js'
 import { Router } from './events/router.js'
+import { StoreWithout, type ServedStore } from './events/served-store.js'
 import { LogTail, type DaemonLogger } from './log-tail.js'
 import { renderMetrics } from './metrics.js'
 import type { ReloadReport } from './node-reports.js'
@@ -96,7 +100,7 @@ export class Daemon implements AsyncDisposable {
   async #apply(settings: DaemonSettings): Promise<SettingChanges> {
     const { store, events, state, swarm, api } = this.#parts
     events.setRouter(await makeRouter(store, settings))
-    store.setRetention(settings.retention)
+    store.setRetention(retentionOf(settings))
     api.setAccess(settings.api.access)
     state.setGrants(settings.state.grants)
     swarm?.apply(settings)
@@ -125,6 +129,7 @@ interface Parts {
   readonly directory: DataDirectory
   readonly store: Store
   readonly events: NodeEvents
+  readonly audit: NodeAudit
   readonly state: NodeState
   /** `undefined` for a node that is alone. */
   readonly swarm: NodeSwarm | undefined
@@ -146,8 +151,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     undo.push(() => directory.close())
     const store = await openNodeStore(directory, settings, logger, clock)
     undo.push(() => store.close())
+    if (settings.audit.sink === 'stream') await store.registerStreams([AUDIT_STREAM])
     const events = new NodeEvents({
-      store,
+      store: servedBy(store),
       router: await makeRouter(store, settings),
       clock,
       limits: settings.query,
@@ -155,7 +161,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         logger.error({ err: error }, 'an answer ended with an error')
       },
     })
-    const state = await NodeState.open({ store, events, clock, logger, settings: settings.state })
+    const audit = new NodeAudit({ store, clock, logger, settings: settings.audit })
+    undo.push(() => audit.close())
+    const state = await NodeState.open({ store, events, audit, clock, logger, settings: settings.state })
     undo.push(() => state.close())
     const swarm = await joinSwarm(directory, store, { ...options, logger }, clock)
     undo.push(() => swarm?.close())
@@ -164,8 +172,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     undo.push(() => {
       eventLoop.stop()
     })
-    const api = await openApi({ options, logger, directory, store, events, state, swarm, clock, inForce, eventLoop })
-    return new Daemon({ directory, store, events, state, swarm, api, eventLoop }, inForce, logger)
+    const api = await openApi({ options, logger, directory, store, events, audit, state, swarm, clock, inForce, eventLoop })
+    return new Daemon({ directory, store, events, audit, state, swarm, api, eventLoop }, inForce, logger)
   } catch (error) {
     for (const step of undo.reverse()) await step()
     throw error
@@ -184,12 +192,13 @@ async function joinSwarm(
   return NodeSwarm.join({ settings, networkKey, directory, store, clock, logger })
 }
 
-async function closeParts({ directory, store, events, state, swarm, api, eventLoop }: Parts): Promise<void> {
+async function closeParts({ directory, store, events, audit, state, swarm, api, eventLoop }: Parts): Promise<void> {
   await api.close()
   eventLoop.stop()
   events.close()
   await swarm?.close()
   await state.close()
+  await audit.close()
   await store.close()
   await directory.close()
 }
@@ -201,8 +210,14 @@ async function openNodeStore(
   clock: Clock,
 ): Promise<Store> {
   const store = await openStore(storeOptions(directory, settings, logger, clock))
-  store.setRetention(settings.retention)
+  store.setRetention(retentionOf(settings))
   return store
+}
+
+/** What apps get to see of it: the audit belongs to operators. */
+function servedBy(store: Store): ServedStore {
+  const number = auditStreamNumber(store)
+  return number === undefined ? store : new StoreWithout(store, number)
 }
 
 /** Streams get their numbers in the order of the routes that name them first. */
@@ -228,6 +243,7 @@ interface ApiParts {
   readonly directory: DataDirectory
   readonly store: Store
   readonly events: NodeEvents
+  readonly audit: NodeAudit
   readonly state: NodeState
   readonly swarm: NodeSwarm | undefined
   readonly clock: Clock
@@ -313,10 +329,10 @@ function deskOf({ options, store, events, inForce }: ApiParts): Pick<ApiOptions,
   return { configuration: desk }
 }
 
-function metricsOf({ options, store, events, state, swarm, eventLoop }: ApiParts, api: Api | undefined): string {
+function metricsOf({ options, store, events, audit, state, swarm, eventLoop }: ApiParts, api: Api | undefined): string {
   const { topic } = options.settings.swarm
   const info = { version: options.version, node: store.nodeId, topic }
-  const rest = renderStateMetrics(state.state.counters)
+  const rest = renderStateMetrics(state.state.counters) + renderAuditMetrics(audit.counters)
   const own = renderMetrics({
     store: store.metrics(),
     health: healthOf(store),

@@ -36,6 +36,7 @@ const AT_START: Named = [
   ['storage.cache', ({ storage }) => storage.cacheBytes],
   ['storage.maxInFlight', ({ storage }) => storage.maxInFlightBytes],
   ['storage.maxUnsealed', ({ storage }) => storage.maxUnsealedBytes],
+  ['audit', ({ audit }) => audit],
   ['state.backend', ({ state }) => state.backend],
   ['state.maxBytes', ({ state }) => state.maxBytes],
   ['swarm.topic', ({ swarm }) => swarm.topic],

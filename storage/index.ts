@@ -42,6 +42,7 @@ export type { ReplicaPiece } from './replica-source.js'
 export { ReplicaStore, type ReplicaListener, type ReplicaStatus } from './replica-store.js'
 export { decodeHead, encodeHead, faultOfHead, type SignedHead } from './signed-head.js'
 export type { BlockLimits } from './block-boundaries.js'
+export { EPOCH_SIZE } from './stream-table.js'
 export { countPrunable, KEEP_EVERYTHING, LIMITS, type LimitName, type Retention, type Totals } from './retention.js'
 export {
   DataDirectoryError,

@@ -8,7 +8,7 @@ import {
   type OffsetMap,
   type Publication,
 } from '../../core/index.js'
-import { Histogram, type EventStore, type HistogramSnapshot } from '../../storage/index.js'
+import { Histogram, type HistogramSnapshot } from '../../storage/index.js'
 import { diagnosticLine } from './answer-lines.js'
 import type {
   Answer,
@@ -26,6 +26,7 @@ import { answerQuery, BOUNDS_MESSAGE, isWithin } from './query.js'
 import { isResumable } from './resumable.js'
 import type { Router } from './router.js'
 import { RunningAnswers, type Running, type RunningAnswer } from './running.js'
+import type { ServedStore } from './served-store.js'
 import { answerSubscription } from './subscription.js'
 
 /** A bound of a request lies beyond what the node has. */
@@ -34,7 +35,7 @@ export class BoundsError extends MillraceError {
 }
 
 export interface NodeEventsOptions {
-  readonly store: EventStore
+  readonly store: ServedStore
   readonly router: Router
   readonly clock: Clock
   readonly limits: Partial<AqlLimits>
@@ -69,7 +70,7 @@ const EMPTY: OffsetMap = new Map()
 
 /** Publishing, queries and subscriptions on the node's store. */
 export class NodeEvents implements EventService {
-  readonly #store: EventStore
+  readonly #store: ServedStore
   readonly #clock: Clock
   readonly #limits: Partial<AqlLimits>
   readonly #onAnswerError: (error: unknown) => void

@@ -11,6 +11,7 @@ import {
 } from '../../state/index.js'
 import type { Store } from '../../storage/index.js'
 import type { StateSettings } from '../daemon-settings.js'
+import type { NodeAudit } from '../audit/node-audit.js'
 import type { NodeEvents } from '../events/node-events.js'
 import type { DaemonLogger } from '../log-tail.js'
 import type { StateOfApp, StateService } from './state-service.js'
@@ -19,6 +20,8 @@ export interface NodeStateOptions {
   readonly store: Store
   /** Says which stream an event goes to. */
   readonly events: NodeEvents
+  /** Takes note of what is done. */
+  readonly audit: NodeAudit
   readonly clock: Clock
   readonly logger: DaemonLogger
   readonly settings: StateSettings
@@ -50,6 +53,7 @@ export class NodeState implements StateService, AsyncDisposable {
   as(app: AppId | undefined): StateOfApp {
     const namespaces = this.#namespaces
     const { state } = this
+    const { audit } = this.#options
     return {
       app: app ?? '',
       keyOf: (text, isWrite) => namespaces.keyOf(text, app, isWrite),
@@ -61,7 +65,7 @@ export class NodeState implements StateService, AsyncDisposable {
         const behind = after === undefined ? undefined : namespaces.keyOf(after, app, false)
         return state.scan({ prefix, after: behind, limit, atRevision })
       },
-      txn: (request) => state.txn(request),
+      txn: (request) => audit.txn(app, request, () => state.txn(request)),
       watch: (text, from, signal) => state.watch(namespaces.prefixOf(text, app), from, signal),
     }
   }

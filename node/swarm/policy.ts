@@ -1,5 +1,6 @@
 import { parseStreamId } from '../../core/index.js'
 import type { ReplicationPolicy } from '../../replication/index.js'
+import { AUDIT_STREAM } from '../audit/audit-stream.js'
 import type { DaemonSettings, WantedStreams } from '../daemon-settings.js'
 
 /** Stands in the settings for all streams that are not named. */
@@ -13,7 +14,7 @@ export function policyOf({ swarm, replication, notReplicated }: DaemonSettings):
     headsIntervalMs,
     maxStreams,
     maxStreamsPerNode,
-    isShared: (name) => !notReplicated.has(name),
+    isShared: (name) => name !== AUDIT_STREAM && !notReplicated.has(name),
     isWanted: (stream, name) => streams === undefined || streams.some((wish) => fits(wish, stream, name)),
     limitsOf: (name) => keep.get(name) ?? keep.get(ALL_OTHERS),
   }

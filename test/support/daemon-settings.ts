@@ -22,6 +22,7 @@ export function daemonSettings(data: string, changes: Partial<DaemonSettings> = 
       maxUnsealedBytes: 2 ** 26,
     },
     state: { backend: 'embedded', maxBytes: 2 ** 26, grants: new Map() },
+    audit: auditSettings(data),
     routes: [],
     retention: new Map(),
     notReplicated: new Set(),
@@ -37,6 +38,26 @@ export function daemonSettings(data: string, changes: Partial<DaemonSettings> = 
       maxStreamsPerNode: 10,
     },
     replication: { keep: new Map(), streams: undefined },
+    ...changes,
+  }
+}
+
+/** No audit, unless changed. */
+export function auditSettings(
+  data: string,
+  changes: Partial<DaemonSettings['audit']> = {},
+): DaemonSettings['audit'] {
+  return {
+    sink: 'none',
+    mode: 'async',
+    hashChain: false,
+    redact: [],
+    queueBytes: 2 ** 20,
+    timeoutMs: 5_000,
+    stream: { maxStoredBytes: 2 ** 26 },
+    file: { directory: join(data, 'audit'), maxBytes: 2 ** 20, maxFiles: 4 },
+    http: { url: undefined, tokenFile: undefined },
+    clickhouse: { url: undefined, table: 'millrace_audit', user: undefined, passwordFile: undefined },
     ...changes,
   }
 }

@@ -57,7 +57,13 @@ export class FileSink implements AuditSink {
     if (file.size > 0 && file.size + bytes.length > this.#options.maxBytes) file = await this.#next(file)
     if (this.#isTorn) await file.handle.truncate(file.size)
     this.#isTorn = true
-    await writeAll(file.handle, bytes, file.size)
+    try {
+      await writeAll(file.handle, bytes, file.size)
+    } catch (error) {
+      // Where that fails too, it is done before the next write.
+      await file.handle.truncate(file.size).catch(() => undefined)
+      throw error
+    }
     await this.#sync(file)
     file.size += bytes.length
     this.#isTorn = false
@@ -95,7 +101,10 @@ export class FileSink implements AuditSink {
   /** Of the files that are there, lowest first. */
   async #numbers(): Promise<number[]> {
     const names = await readdir(this.#options.directory)
-    return names.flatMap((name) => NAME.exec(name)?.[1] ?? []).map(Number).sort((a, b) => a - b)
+    return names
+      .flatMap((name) => NAME.exec(name)?.[1] ?? [])
+      .map(Number)
+      .sort((a, b) => a - b)
   }
 
   async #newestLine(numbers: readonly number[]): Promise<string | undefined> {
@@ -135,7 +144,7 @@ async function openFile(directory: string, number: number): Promise<OpenFile> {
 }
 
 async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, position + at)
     at += bytesWritten
   }

@@ -67,7 +67,10 @@ async function beginningOf(response: Response): Promise<string> {
     text += decoder.decode(chunk as Uint8Array, { stream: true })
     if (text.length >= SHOWN) break
   }
-  return text.slice(0, SHOWN).replace(/\p{Cc}+/gu, ' ').trim()
+  return text
+    .slice(0, SHOWN)
+    .replace(/\p{Cc}+/gu, ' ')
+    .trim()
 }
 
 /** What `fetch` says is only that it failed; why is said by the cause. */

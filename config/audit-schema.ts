@@ -80,7 +80,12 @@ function urlField(description: string): TUnsafe<string | null> {
 }
 
 function secretFile(description: string): TUnsafe<string | null> {
-  return path(Type.Union<[TString, ReturnType<typeof Type.Null>]>([Type.String({ minLength: 1 }), Type.Null()], { default: null, description }))
+  return path(
+    Type.Union<[TString, ReturnType<typeof Type.Null>]>([Type.String({ minLength: 1 }), Type.Null()], {
+      default: null,
+      description,
+    }),
+  )
 }
 
 function checkRedaction(text: string): string {
@@ -100,7 +105,10 @@ function checkUrl(text: string): string {
     throw new InvalidSettingError('this is no URL of http or https', 'such as https://collector.example/audit')
   }
   if (url.username !== '' || url.password !== '') {
-    throw new InvalidSettingError('a URL with a password would be shown around', 'put the secret into a file of its own')
+    throw new InvalidSettingError(
+      'a URL with a password would be shown around',
+      'put the secret into a file of its own',
+    )
   }
   return text
 }

@@ -15,7 +15,7 @@ import {
   type NodeViews,
 } from './api/index.js'
 import { alarmsOfNode, LowDiskWatch } from './alarms.js'
-import { AUDIT_STREAM, auditStreamNumber, retentionOf } from './audit/audit-stream.js'
+import { AUDIT_STREAM, auditStreamNumber, readAudit, retentionOf } from './audit/audit-stream.js'
 import { renderAuditMetrics } from './audit/metrics.js'
 import { NodeAudit } from './audit/node-audit.js'
 import { configDeskOf } from './config-desk.js'
@@ -172,7 +172,19 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     undo.push(() => {
       eventLoop.stop()
     })
-    const api = await openApi({ options, logger, directory, store, events, audit, state, swarm, clock, inForce, eventLoop })
+    const api = await openApi({
+      options,
+      logger,
+      directory,
+      store,
+      events,
+      audit,
+      state,
+      swarm,
+      clock,
+      inForce,
+      eventLoop,
+    })
     return new Daemon({ directory, store, events, audit, state, swarm, api, eventLoop }, inForce, logger)
   } catch (error) {
     for (const step of undo.reverse()) await step()
@@ -268,6 +280,11 @@ async function openApi(parts: ApiParts): Promise<Api> {
     events,
     blobs: store.blobs,
     state,
+    ...(auditStreamNumber(store) === undefined
+      ? {}
+      : {
+          audit: (after: number | undefined, signal: AbortSignal) => readAudit(store, { after, order: 'asc', signal }),
+        }),
     logger,
     topic: settings.swarm.topic,
     operations: operationsOf({ directory, store, topic: settings.swarm.topic, logger, version, clock }),

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import type { Server } from 'node:http'
 import { AccessGuard } from './access.js'
+import { addAuditRoutes } from './audit-routes.js'
 import { addBlobRoutes } from './blob-routes.js'
 import { addConsoleRoutes } from './console-routes.js'
 import type { ApiContext } from './context.js'
@@ -77,6 +78,7 @@ function allRoutes(): Routes {
   const parts = [
     addEventRoutes,
     addStateRoutes,
+    addAuditRoutes,
     addIngestRoutes,
     addNodeRoutes,
     addBlobRoutes,

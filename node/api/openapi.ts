@@ -1,4 +1,5 @@
 import { AlarmsReply } from './alarms-reply.js'
+import { AuditReply } from './audit-routes.js'
 import { BlocksReply } from './blocks-reply.js'
 import { AppliedReply, ApplyBody, ConfigReply, DraftBody, DraftReply, RoutingReply } from './config-routes.js'
 import { TagsReply } from './stream-routes.js'
@@ -226,6 +227,18 @@ function paths(): Part {
         security: OWNER,
         parameters: [{ name: 'name', in: 'path', required: true, description: 'Its id', schema: { type: 'string' } }],
         responses: { 200: json(RunningQuery), 404: reference('Error'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/audit': {
+      get: {
+        operationId: 'audit',
+        summary: 'Records of the audit, where its sink is the stream of the node; for operators',
+        security: MANAGER,
+        parameters: [
+          inUrl('after', 'Only records with greater offsets'),
+          inUrl('limit', 'At most so many; 100 by default, 1000 at most'),
+        ],
+        responses: { 200: json(AuditReply), 400: reference('Error'), 404: reference('Error'), ...refusals() },
       },
     },
     '/api/millrace/v1/log': {

@@ -4,6 +4,7 @@ import type { EventService } from '../events/event-service.js'
 import type { NodeAlarm } from './alarms-reply.js'
 import type { ConfigDesk } from './config-desk.js'
 import type { ExplainedRoute, RouteQuestion } from './explained-route.js'
+import type { AuditRecord } from '../audit/audit-stream.js'
 import type { StateService } from '../state/state-service.js'
 import type { PeerState, SwarmReport } from './peers-reply.js'
 import type { SwarmPicture } from './swarm-reply.js'
@@ -160,6 +161,8 @@ export interface ApiOptions {
   readonly blobs: Blobs
   /** Absent where nothing keeps one. */
   readonly state?: StateService
+  /** Records of the audit behind an offset; absent where none are kept. */
+  readonly audit?: (after: number | undefined, signal: AbortSignal) => AsyncIterable<AuditRecord>
   readonly logger: ApiLogger
   readonly operations: Operations
   status(): NodeStatus

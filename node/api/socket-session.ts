@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
 import { JsonError, JsonScanner, type NewEvent } from '../../core/index.js'
 import type { Answer, RequestContext } from '../events/event-service.js'
+import type { StateService } from '../state/state-service.js'
 import type { ApiContext } from './context.js'
 import { ApiError, isInternal, toErrorKind, type ErrorKind } from './errors.js'
 import { parseMonotonicRequest, parseQueryRequest, parseSubscribeRequest } from './event-requests.js'
@@ -16,6 +17,7 @@ import {
   type ClientFrame,
   type FramePayload,
 } from './socket-frames.js'
+import { parseWatchRequest, watchLines } from './state-watch.js'
 import { TurnTaker } from './turn-taker.js'
 import type { TokenHolder } from './tokens.js'
 
@@ -40,7 +42,11 @@ const OVERLOADED = 'Channel towards event store is overloaded.'
 /** Why a reader is cut. Not the text above: a subscription that the SDK restarts by itself would repeat events. */
 const TOO_SLOW = 'Nothing was read for too long.'
 
+/** Those of the Actyx API, which clients are told. */
 const ENDPOINTS = ['offsets', 'publish', 'query', 'subscribe', 'subscribe_monotonic']
+
+/** What that API has not: the changes of the state. */
+const STATE_WATCH = 'state_watch'
 
 /** Close codes of RFC 6455: the node stops; the client should come back later. */
 const GOING_AWAY = 1001
@@ -174,7 +180,7 @@ export class SocketSession {
   #request(frame: RequestFrame, data: Buffer): void {
     const { requestId, serviceId } = frame
     this.#drop(requestId)
-    if (!ENDPOINTS.includes(serviceId)) {
+    if (!ENDPOINTS.includes(serviceId) && !(serviceId === STATE_WATCH && this.#context.options.state !== undefined)) {
       this.#sendError(requestId, { type: 'unknownEndpoint', endpoint: serviceId, valid_endpoints: ENDPOINTS })
       return
     }
@@ -192,10 +198,13 @@ export class SocketSession {
   /** Never rejects. Up to the first wait it runs at once, so that publishes keep their order. */
   async #run(running: Running, frame: RequestFrame, data: Buffer): Promise<void> {
     const { requestId } = running
+    const { state } = this.#context.options
     try {
       if (frame.serviceId === 'publish') await this.#publish(running, frame, data)
       else if (frame.serviceId === 'offsets') this.#offsets(frame, data)
-      else await this.#stream(running, await this.#ask(running, frame, data))
+      else if (frame.serviceId === STATE_WATCH && state !== undefined) {
+        await this.#stream(running, this.#watch(running, frame, data, state))
+      } else await this.#stream(running, await this.#ask(running, frame, data))
     } catch (error) {
       if (!this.#isRunning(running)) return
       if (isInternal(error)) this.#context.options.logger.error({ err: error }, 'a WebSocket request failed')
@@ -230,6 +239,14 @@ export class SocketSession {
     this.#send(nextMessage(requestId, renderOffsets(this.#context)))
   }
 
+  /** What a watch refuses comes with its first item. */
+  #watch({ gone }: Running, { payload }: RequestFrame, data: Buffer, state: StateService): AsyncIterable<Uint8Array> {
+    const { at: start, end } = scannerOf(payload, data)
+    const { prefix, from } = parseWatchRequest(data, start, end)
+    const { mode, appId } = this.#holder
+    return watchLines(state.as(mode === 'operator' ? undefined : appId).watch(prefix, from, gone.signal))
+  }
+
   #ask({ gone }: Running, { serviceId, payload }: RequestFrame, data: Buffer): Promise<Answer> {
     const { events } = this.#context.options
     const { at: start, end } = scannerOf(payload, data)
@@ -244,7 +261,7 @@ export class SocketSession {
     }
   }
 
-  async #stream(running: Running, answer: Answer): Promise<void> {
+  async #stream(running: Running, answer: AsyncIterable<Uint8Array>): Promise<void> {
     const prefix = nextPrefix(running.requestId)
     const turns = new TurnTaker()
     for await (const chunk of answer) {

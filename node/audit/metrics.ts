@@ -1,10 +1,19 @@
 import type { AuditCounters } from '../../audit/index.js'
 import { counter, gauge, renderMetric } from '../exposition.js'
 
-/** The audit as Prometheus text, format 0.0.4; nothing without one. */
+const NOTHING: AuditCounters = {
+  written: 0,
+  dropped: 0,
+  refused: 0,
+  failures: 0,
+  queuedRecords: 0,
+  queuedBytes: 0,
+  isUp: true,
+}
+
+/** The audit as Prometheus text, format 0.0.4; without one nothing is amiss. */
 export function renderAuditMetrics(counters: AuditCounters | undefined): string {
-  if (counters === undefined) return ''
-  const { written, dropped, refused, failures, queuedRecords, queuedBytes, isUp } = counters
+  const { written, dropped, refused, failures, queuedRecords, queuedBytes, isUp } = counters ?? NOTHING
   const metrics = [
     counter('millrace_audit_records_total', 'Records that the audit sink has taken.', written),
     counter('millrace_audit_dropped_total', 'Records given up because too many waited.', dropped),

@@ -781,6 +781,7 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
   }
   await check('GET', '/ready', { headers: { authorization: 'Basic x' } })
   const socket = { socketPath: node.api.socket }
+  t.match(await check('GET', '/api/millrace/v1/audit', socket), { code: 'ERR_NOT_FOUND' })
   t.same(await check('GET', '/api/millrace/v1/topics'), { topics: [{ name: 'a', bytesOnDisk: 1, active: true }] })
   t.match(await check('DELETE', '/api/millrace/v1/topics/b%2Fc', socket), { name: 'b/c' })
   t.match(await check('DELETE', '/api/millrace/v1/topics/b'), { code: 'ERR_FORBIDDEN', message: /Unix socket/ })
@@ -875,7 +876,7 @@ t.test('the additions answer as their OpenAPI description says', async (t) => {
     'the rest stays closed',
   )
   t.match(await route('{"tags":["a"],"draft":"routes: []"}'), { number: null, stream: 'default' })
-  t.equal(api.paths.length, 36, 'every path is checked here; those of the state in their own test')
+  t.equal(api.paths.length, 37, 'every path is checked here; those of the state in their own test')
 })
 
 t.test('the Unix socket serves the same API, with a mode of its own', async (t) => {

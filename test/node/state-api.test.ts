@@ -1,11 +1,12 @@
 import { request, type IncomingMessage } from 'node:http'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { createInterface } from 'node:readline'
 import t from 'tap'
+import { WebSocket } from 'ws'
 import { startDaemon } from '../../node/index.js'
 import { App } from '../support/app.js'
 import type { AskOptions } from '../support/ask.js'
-import { daemonSettings, silentLogger } from '../support/daemon-settings.js'
+import { auditSettings, daemonSettings, silentLogger } from '../support/daemon-settings.js'
 import { DaemonProcess } from '../support/daemon.js'
 import { OpenApi } from '../support/open-api.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
@@ -232,6 +233,51 @@ t.test('a watch tells each commit once, and goes on where another one has ended'
   t.match(await call('GET', `${STATE}/watch?from=x`), { code: 'ERR_BAD_REQUEST' })
 })
 
+t.test('a watch over the WebSocket tells the same, and ends when it is cancelled', async (t) => {
+  const { daemon, url, app, call } = await start(t)
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/api/v2/events?${app.token}`)
+  t.teardown(() => {
+    socket.terminate()
+  })
+  const messages = on(socket, 'message')
+  const next = async (): Promise<Json> => {
+    const { value } = (await messages.next()) as { value: [Buffer] }
+    return JSON.parse(value[0].toString()) as Json
+  }
+  const ask = (requestId: number, payload: unknown): void => {
+    socket.send(JSON.stringify({ type: 'request', requestId, serviceId: 'state_watch', payload }))
+  }
+  await once(socket, 'open')
+  ask(1, { prefix: 'k/' })
+  const first = (await next()) as { payload: { revision: string }[] }
+  t.match(first, { type: 'next', requestId: 1, payload: [{ type: 'watching' }] })
+  await call('PUT', `${KV}/other/1`, '1')
+  await call('PUT', `${KV}/k/1`, '5.0')
+  const seen = { type: 'changes', changes: [{ key: 'com.example.test/k/1', value: 5 }] }
+  t.match(await next(), { type: 'next', requestId: 1, payload: [seen] })
+  socket.send(JSON.stringify({ type: 'cancel', requestId: 1 }))
+  ask(2, { prefix: 'k/', from: first.payload[0]?.revision })
+  const again = [await next()]
+  while (!JSON.stringify(again).includes('changes')) again.push(await next())
+  t.match(
+    again.flatMap(({ payload }) => payload as Json[]),
+    [{ type: 'watching' }, seen],
+  )
+  const refused: [payload: unknown, kind: Json][] = [
+    [{ prefix: 'com.example.other/x' }, { type: 'serviceError' }],
+    [{ from: 'x' }, { type: 'serviceError' }],
+    [{ from: '0' }, { type: 'serviceError' }],
+    [{ prefix: 1 }, { type: 'badRequest' }],
+  ]
+  for (const [payload, kind] of refused) {
+    ask(3, payload)
+    t.match(await next(), { type: 'error', requestId: 3, kind }, JSON.stringify(payload))
+    t.match(await next(), { type: 'complete', requestId: 3 })
+  }
+  await daemon.close()
+  t.match(await next(), { type: 'error', requestId: 2 })
+})
+
 t.test('what was acknowledged is there after kill -9, and retries get their first answers', async (t) => {
   await using daemon = await DaemonProcess.start()
   let app = await App.at(daemon.url)
@@ -262,5 +308,44 @@ t.test('what was acknowledged is there after kill -9, and retries get their firs
     t.equal(value, acknowledged, 'each once, however often it was asked for')
     const { text } = await app.call('/api/v2/events/offsets')
     t.match(Object.values((JSON.parse(text) as { present: Json }).present), [acknowledged - 1], 'and so are its events')
+  }
+})
+
+t.test('the audit keeps what was done in a stream that only operators see', async (t) => {
+  const data = temporaryDirectory(t)
+  const audit = auditSettings(data, { sink: 'stream', mode: 'intent', hashChain: true, redact: [['**', 'value']] })
+  const settings = daemonSettings(data, { audit })
+  for (const life of [0, 1]) {
+    const daemon = await startDaemon({ settings, logger: silentLogger, version: '0.1.0' })
+    const url = daemon.addresses.api[0] ?? ''
+    const app = await App.at(url)
+    const api = await OpenApi.of(url)
+    const headers = { authorization: `Bearer ${app.token}` }
+    t.equal((await app.call(`${KV}/k/${String(life)}`, { method: 'PUT', headers, body: '{"pin":1}' })).status, 200)
+    t.equal((await app.call(`${KV}/k/x`, { method: 'DELETE', headers: { ...headers, 'if-match': '"9"' } })).status, 412)
+    await app.publish([['seen'], life])
+    const answer = await app.post('/api/v2/events/query', { query: 'FROM allEvents', order: 'asc' })
+    t.match(answer.text, /"payload":0/)
+    t.notMatch(answer.text, /mr:audit/)
+    const offsets = JSON.parse((await app.call('/api/v2/events/offsets')).text) as { present: object }
+    t.same(Object.keys(offsets.present), [`${daemon.addresses.nodeId}-0`])
+    t.match(await api.check('GET', '/api/millrace/v1/audit', { headers }), { code: 'ERR_FORBIDDEN' })
+    const socketPath = daemon.addresses.socket
+    const first = (await api.check('GET', '/api/millrace/v1/audit?limit=3', { socketPath })) as {
+      records: { record: Json }[]
+      next: number
+    }
+    t.match(
+      first.records.map(({ record }) => record),
+      [
+        { type: 'intent', app: 'com.example.test', operation: { then: [{ op: 'set', value: '[redacted]' }] } },
+        { type: 'outcome', outcome: { succeeded: true } },
+        { type: 'intent', operation: { then: [{ op: 'delete', key: 'com.example.test/k/x' }] } },
+      ],
+    )
+    t.equal(first.next, 2)
+    const lines = JSON.stringify(await api.check('GET', '/api/millrace/v1/audit?after=2', { socketPath }))
+    t.match(lines, /"succeeded":false/)
+    await daemon.close()
   }
 })

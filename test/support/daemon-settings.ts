@@ -43,10 +43,7 @@ export function daemonSettings(data: string, changes: Partial<DaemonSettings> = 
 }
 
 /** No audit, unless changed. */
-export function auditSettings(
-  data: string,
-  changes: Partial<DaemonSettings['audit']> = {},
-): DaemonSettings['audit'] {
+export function auditSettings(data: string, changes: Partial<DaemonSettings['audit']> = {}): DaemonSettings['audit'] {
   return {
     sink: 'none',
     mode: 'async',

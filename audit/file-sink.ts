@@ -128,14 +128,12 @@ function pathOf(directory: string, number: number): string {
 async function openFile(directory: string, number: number): Promise<OpenFile> {
   // Not for appending: writes say where they begin, so what a failed one has left is written over.
   const path = pathOf(directory, number)
-  let isNew = false
   const handle = await open(path, 'r+').catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    isNew = true
     return open(path, 'wx+', 0o600)
   })
   try {
-    if (isNew) await syncDirectory(directory)
+    await syncDirectory(directory)
     return { number, handle, size: await endOfLines(handle) }
   } catch (error) {
     await handle.close()

@@ -35,7 +35,12 @@ export const audit = section('What is done to the state, written down apart from
     description: 'How long a batch may take; with `mode: intent` also how long a change waits for its record',
   }),
   stream: section('For `sink: stream`', {
-    maxSize: size({ default: '256MiB', min: '1MiB', max: '1024GiB', description: 'Stored bytes that are kept at least' }),
+    maxSize: size({
+      default: '256MiB',
+      min: '1MiB',
+      max: '1024GiB',
+      description: 'Stored bytes that are kept at least',
+    }),
   }),
   file: section('For `sink: file`', {
     directory: path(

@@ -341,7 +341,7 @@ function mendKind(schema: SchemaNode, node: Node): string | undefined {
 }
 
 /** What comes later; named so that nobody looks for a spelling mistake. */
-const LATER = new Set(['audit', 'stateMachines', 'processors', 'workflows', 'fleet'])
+const LATER = new Set(['stateMachines', 'processors', 'workflows', 'fleet'])
 
 /** Words of Actyx and others for settings that have another name here. */
 const OTHER_WORDS: Readonly<Record<string, string>> = {

@@ -245,7 +245,7 @@ storage:
   sync: often
   block: { maxEvents: 0, maxBytes: 3MiB }
   pruneInterval: 60
-audit: {}
+workflows: {}
 `
   t.match(places(text), [
     /^2:3 unknown key 'lissten'/,
@@ -270,7 +270,7 @@ audit: {}
     /^11:23 at least 1, found 0/,
     /^11:36 at most 2MiB/,
     /^12:18 '60' is no time/,
-    /^13:1 unknown key 'audit'/,
+    /^13:1 unknown key 'workflows'/,
   ])
   t.match(check(text).problems.at(-1)?.mend, /not in this version; known here: admin, api/)
 })
@@ -465,4 +465,23 @@ t.test('no text makes the check throw', async () => {
     ),
     { numRuns: 2000 },
   )
+})
+
+t.test('an audit that could not work is refused at its place', (t) => {
+  const cases: [text: string, reason: RegExp][] = [
+    ['audit: { sink: http }', /^1:10 the audit sink "http" has no address/],
+    ['audit: { sink: clickhouse, hashChain: true, clickhouse: { url: "http://x" } }', /^1:28 .* keep the order/],
+    ['audit: { mode: intent }', /^1:10 audit.mode acts on nothing/],
+    ['audit: { sink: http, http: { url: "http://me:secret@x" } }', / a URL with a password/],
+    ['audit: { sink: file, redact: ["then.*"] }', /./],
+    ['audit: { sink: file, redact: ["a..b"] }', /'a..b' is no path/],
+    ['audit: { sink: file, redact: ["**"] }', /would hide/],
+    ['audit: { sink: clickhouse, clickhouse: { url: "http://x", table: "a b" } }', /no name of a table/],
+  ]
+  for (const [text, reason] of cases) {
+    const found = check(`${text}\n`).problems.map(({ line, column, reason }) => `${line}:${column} ${reason}`)
+    if (text.includes('then.*')) t.same(found, [], 'a path may end in a star')
+    else t.match(found, [reason], text)
+  }
+  t.end()
 })

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import type { AuditRecord } from '../audit/audit-stream.js'
+import type { AuditRecord } from '../audit/audit-record.js'
 import type { ApiContext } from './context.js'
 import { ApiError } from './errors.js'
 import { sendJson, type Exchange } from './exchange.js'

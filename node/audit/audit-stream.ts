@@ -2,6 +2,7 @@ import { parseStreamId, SELECT_ALL, type Clock, type StreamId } from '../../core
 import type { AuditSink } from '../../audit/index.js'
 import { EPOCH_SIZE, KEEP_EVERYTHING, type Retention, type Store } from '../../storage/index.js'
 import type { DaemonSettings } from '../daemon-settings.js'
+import type { AuditRecord } from './audit-record.js'
 
 /** Its name; the configuration cannot give it to another stream, since names there have no points. */
 export const AUDIT_STREAM = 'mr.audit'
@@ -10,13 +11,6 @@ export const AUDIT_STREAM = 'mr.audit'
 const AUDIT_APP = 'com.millrace.audit'
 
 const TAGS: readonly string[] = ['mr:audit']
-
-/** A record with where it lies in the stream. */
-export interface AuditRecord {
-  readonly offset: number
-  /** JSON text. */
-  readonly record: string
-}
 
 /** Number of the stream, if there has ever been one. */
 export function auditStreamNumber(store: Store): number | undefined {

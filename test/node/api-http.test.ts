@@ -478,7 +478,8 @@ t.test('a stream is copied as it is, and stays alive in silence', async (t) => {
   await post(node, PUBLISH, '{"data":[{"tags":["a"],"payload":1}]}')
   const burst = await post(node, QUERY, { query: 'burst 3', order: 'asc' })
   t.equal(burst.text, '{"n":0}\n{"n":1}\n{"n":2}\n')
-  const live = await call(node, SUBSCRIBE, { method: 'POST', body: '{"query":"FROM \'a\'"}', ms: 200 })
+  const until = (text: string): boolean => text.endsWith('\n\n\n')
+  const live = await call(node, SUBSCRIBE, { method: 'POST', body: '{"query":"FROM \'a\'"}', until })
   t.match(live.text, /^\{"type":"event".*\}\n\{"type":"offsets".*\}\n\n\n+$/)
   const failed = await post(node, QUERY, { query: 'explode', order: 'asc' })
   t.same(

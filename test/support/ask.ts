@@ -16,13 +16,13 @@ export interface AskOptions {
   readonly socketPath?: string | undefined
   /** Stop reading after so many non-empty lines. */
   readonly lines?: number
-  /** Stop reading after so many milliseconds. */
-  readonly ms?: number
+  /** Stop reading as soon as this holds. */
+  readonly until?: (text: string) => boolean
 }
 
 /** One request on a connection of its own. */
 export function ask(url: string, path: string, options: AskOptions = {}): Promise<Reply> {
-  const { method = 'GET', body, chunked = false, socketPath, lines = Infinity, ms } = options
+  const { method = 'GET', body, chunked = false, socketPath, lines = Infinity, until = () => false } = options
   const { hostname, port } = new URL(url)
   const length = body === undefined || chunked ? undefined : { 'content-length': String(Buffer.byteLength(body)) }
   return new Promise((resolve, reject) => {
@@ -37,15 +37,13 @@ export function ask(url: string, path: string, options: AskOptions = {}): Promis
     call.on('response', (response) => {
       let text = ''
       const done = (): void => {
-        clearTimeout(timer)
         resolve({ status: response.statusCode ?? 0, headers: response.headers, text })
         call.destroy()
       }
-      const timer = ms === undefined ? undefined : setTimeout(done, ms)
       response.setEncoding('utf8')
       response.on('data', (part: string) => {
         text += part
-        if (linesOf(text).length >= lines) done()
+        if (linesOf(text).length >= lines || until(text)) done()
       })
       response.on('end', done).on('error', reject)
     })

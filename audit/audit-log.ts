@@ -16,6 +16,7 @@ export interface AuditLogger {
   warn(fields: object, message: string): void
 }
 
+/** What {@link AuditLog} needs. */
 export interface AuditOptions {
   readonly sink: AuditSink
   readonly mode: AuditMode

@@ -2,6 +2,7 @@ import { mkdir, open, readdir, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AuditSink } from './sink.js'
 
+/** What {@link FileSink} needs. */
 export interface FileSinkOptions {
   readonly directory: string
   /** Bytes at which the next file begins. */

@@ -6,6 +6,7 @@ import type { AuditSink } from './sink.js'
 /** Characters of a refusal that are told. */
 const SHOWN = 200
 
+/** What {@link HttpSink} needs. */
 export interface HttpSinkOptions {
   readonly name: string
   readonly form: BatchForm

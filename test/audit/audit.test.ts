@@ -74,7 +74,7 @@ function logTo(sink: AuditSink, changes: Partial<AuditOptions> = {}): AuditLog {
     redact: [],
     hashChain: false,
     queueBytes: 2 ** 20,
-    timeoutMs: 5_000,
+    timeoutMs: 60_000,
     ...changes,
   })
 }

@@ -50,7 +50,7 @@ export function auditSettings(data: string, changes: Partial<DaemonSettings['aud
     hashChain: false,
     redact: [],
     queueBytes: 2 ** 20,
-    timeoutMs: 5_000,
+    timeoutMs: 60_000,
     stream: { maxStoredBytes: 2 ** 26 },
     file: { directory: join(data, 'audit'), maxBytes: 2 ** 20, maxFiles: 4 },
     http: { url: undefined, tokenFile: undefined },

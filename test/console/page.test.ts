@@ -44,7 +44,7 @@ storage: { block: { maxEvents: 20 } }
 }
 
 async function testPages(): Promise<void> {
-  t.setTimeout(240_000)
+  t.setTimeout(600_000)
   const first = await DaemonProcess.start({ config: configOf(['/ip4/127.0.0.1/tcp/0'], []) })
   t.teardown(() => first.close())
   const peers = first.ready.swarm ?? []

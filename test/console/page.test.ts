@@ -87,6 +87,21 @@ async function testPages(): Promise<void> {
     }
   }
 
+  await t.test('every page is kept as who sees few colours sees it', PATIENT, async (t) => {
+    const { page, faults } = await openPage(browser, origin, { viewport: DESK })
+    const session = await page.context().newCDPSession(page)
+    for (const type of ['protanopia', 'deuteranopia', 'tritanopia', 'achromatopsia'] as const) {
+      await session.send('Emulation.setEmulatedVisionDeficiency', { type })
+      for (const name of PAGES) {
+        await page.goto(`${origin}/ui#${name}`)
+        await settle(page)
+        await keepPicture(page, `${name}-${type}`)
+      }
+    }
+    t.strictSame(faults, [])
+    await page.context().close()
+  })
+
   await t.test('controls have names, and are as high as a finger on a tablet', async (t) => {
     const { page } = await openPage(browser, origin, { viewport: TABLET, hasTouch: true })
     for (const name of PAGES) {

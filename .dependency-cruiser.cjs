@@ -19,6 +19,7 @@ const owners = {
   peggy: 'aql',
   'classic-level': 'storage',
   yaml: 'config',
+  '(pg|@redis)': 'state',
   ws: 'node|client',
   '(preact|uplot|@codemirror|@lezer)': 'console',
   '(@libp2p|@chainsafe|@multiformats|libp2p|uint8arraylist)': 'replication',
@@ -103,7 +104,8 @@ module.exports = {
       from: { path: product, pathNot: '^console/' },
       to: {
         dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'undetermined'],
-        pathNot: '(^|/)node_modules/@types/',
+        // Packages of backends are peers that need not be there, and dev dependencies for the tests.
+        pathNot: '(^|/)node_modules/(@types|pg|@redis)/',
       },
     },
   ],

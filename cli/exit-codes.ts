@@ -21,6 +21,8 @@ const BY_CODE: Partial<Readonly<Record<ErrorCode, number>>> = {
   ERR_NETWORK_KEY: EXIT.config,
   ERR_CONFIG_INVALID: EXIT.config,
   ERR_CONFIG_UNREADABLE: EXIT.config,
+  ERR_STATE_PROBE_FAILED: EXIT.config,
+  ERR_STATE_PLUGIN_MISSING: EXIT.config,
   ERR_BACKUP_INVALID: EXIT.damage,
   ERR_BACKUP_TARGET: EXIT.dataDirectory,
   ERR_DATA_DIRECTORY: EXIT.dataDirectory,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { ConfigError, ConfigUnreadableError } from './config-error.js'
 import { crossCheck, findNetworkKey, unfedStreams } from './cross-checks.js'
+import { findStateUrl } from './state-url.js'
 import { readEnvironment, variableOf, type Environment } from './environment.js'
 import { EMPTY_LAYER, joinLayers, readDefaults, readFileLayer, readTextLayer, type Layer } from './layer.js'
 import type { Problem } from './problem.js'
@@ -119,10 +120,15 @@ function putTogether(joined: Layer, written: Layer, withSecrets: boolean) {
   const values = assemble(SCHEMA, joined, []) as SettingValues
   const placeOf = (path: string) => written.values.get(path)
   const key = withSecrets ? findNetworkKey(values, placeOf) : undefined
-  const settings = toSettings(values, typeof key === 'string' ? key : undefined)
-  const problems = [...crossCheck(settings, placeOf), ...(typeof key === 'object' ? [key] : [])]
+  const url = withSecrets ? findStateUrl(values, placeOf) : undefined
+  const settings = toSettings(values, textOf(key), textOf(url))
+  const problems = [...crossCheck(settings, placeOf), ...[key, url].filter((found) => typeof found === 'object')]
   const warnings = unfedStreams(settings, (stream) => written.names.get(`eventRouting.streams.${stream}`))
   return { settings, problems, warnings }
+}
+
+function textOf(found: string | Problem | undefined): string | undefined {
+  return typeof found === 'string' ? found : undefined
 }
 
 /** Bytes of a file that are looked at: beyond, the text is refused by its length anyway. */

@@ -39,7 +39,9 @@ export interface Settings {
     readonly maxUnsealedBytes: number
   }
   readonly state: {
-    readonly backend: 'embedded' | 'memory'
+    readonly backend: 'embedded' | 'memory' | 'postgres' | 'redis'
+    /** Of the server; may hold a password. */
+    readonly url: string | undefined
     /** Keys and values of all entries. */
     readonly maxBytes: number
     readonly allowVolatile: boolean
@@ -101,8 +103,11 @@ export interface Settings {
 /** Least severity that is logged. */
 export type LogLevel = SettingValues['log']['level']
 
-/** @param key the network key, if there is one */
-export function toSettings(values: SettingValues, key: string | undefined): Settings {
+/**
+ * @param key the network key, if there is one
+ * @param stateUrl of the server that keeps the state, if one does
+ */
+export function toSettings(values: SettingValues, key: string | undefined, stateUrl: string | undefined): Settings {
   const { api, data, eventRouting, replication, state, storage, swarm } = values
   const { limits } = api
   return deepFreeze({
@@ -130,7 +135,13 @@ export function toSettings(values: SettingValues, key: string | undefined): Sett
       maxInFlightBytes: storage.maxInFlight,
       maxUnsealedBytes: storage.maxUnsealed,
     },
-    state: { ...state, grants: grantsOf(state.grants) },
+    state: {
+      backend: state.backend,
+      url: stateUrl,
+      maxBytes: state.maxBytes,
+      allowVolatile: state.allowVolatile,
+      grants: grantsOf(state.grants),
+    },
     audit: auditOf(values),
     routes: eventRouting.routes,
     retention: new Map([...eventRouting.streams].map(([name, { limits }]) => [name, limits])),

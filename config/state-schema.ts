@@ -1,12 +1,13 @@
 import { Type, type TUnsafe } from '@sinclair/typebox'
 import { nearestWord, parseAppId } from '../core/index.js'
-import { section, size } from './field.js'
+import { path, section, size } from './field.js'
 import { decoded, InvalidSettingError } from './setting.js'
+import { checkStateUrl } from './state-url.js'
 
 /** Where the state can be kept. */
-type Backend = 'embedded' | 'memory'
+type Backend = 'embedded' | 'memory' | 'postgres' | 'redis'
 
-const SUPPORTED: readonly Backend[] = ['embedded', 'memory']
+const SUPPORTED: readonly Backend[] = ['embedded', 'memory', 'postgres', 'redis']
 
 /** Stores that have no place here, and why. */
 const REFUSED: Readonly<Record<string, string>> = {
@@ -18,7 +19,7 @@ const REFUSED: Readonly<Record<string, string>> = {
 }
 
 /** Stores that could take it, by an adapter that this version does not have. */
-const WITHOUT_ADAPTER: readonly string[] = ['postgres', 'redis', 'dynamodb']
+const WITHOUT_ADAPTER: readonly string[] = ['dynamodb']
 
 /** A namespace that an app may touch. */
 export interface Grant {
@@ -32,10 +33,29 @@ export const state = section('The strongly consistent state: entries, transactio
     Type.String({
       default: 'embedded',
       description:
-        "Where it is kept: `embedded` in the node's own store, in the same commits as the events; `memory` until the node ends, for tests",
+        "Where it is kept: `embedded` in the node's own store, in the same commits as the events; `memory` until the node ends, for tests; `postgres` and `redis` on a server, by packages that are installed beside",
     }),
     parseBackend,
   ),
+  url: decoded(
+    Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
+      default: null,
+      writeOnly: true,
+      description:
+        'Server of `postgres` or `redis`, such as `postgres://user:password@host/database` or `rediss://:password@host:6379/0`. None unless set',
+    }),
+    (value: string | null) => (value === null ? null : checkStateUrl(value)),
+  ),
+  urlFile: path(
+    Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
+      default: null,
+      description: 'File that holds the URL and nothing else, instead of `url`. None unless set',
+    }),
+  ),
+  acceptFailoverLoss: Type.Boolean({
+    default: false,
+    description: 'Must be set for `backend: redis`, which may lose what it has acknowledged when a replica takes over',
+  }),
   maxBytes: size({
     default: '256MiB',
     min: '64KiB',

@@ -39,7 +39,9 @@ export interface DaemonSettings {
 
 /** The strongly consistent state. */
 export interface StateSettings {
-  readonly backend: 'embedded' | 'memory'
+  readonly backend: 'embedded' | 'memory' | 'postgres' | 'redis'
+  /** Of the server, for the latter two; may hold a password. */
+  readonly url: string | undefined
   /** Keys and values of all entries. */
   readonly maxBytes: number
   /** Namespaces that apps may touch beside their own. */

@@ -163,7 +163,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     })
     const audit = new NodeAudit({ store, clock, logger, settings: settings.audit })
     undo.push(() => audit.close())
-    const state = await NodeState.open({ store, events, audit, clock, logger, settings: settings.state })
+    const state = await NodeState.open({
+      ...{ store, events, audit, clock, logger },
+      topic: settings.swarm.topic,
+      settings: settings.state,
+    })
     undo.push(() => state.close())
     const swarm = await joinSwarm(directory, store, { ...options, logger }, clock)
     undo.push(() => swarm?.close())

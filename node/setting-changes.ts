@@ -38,6 +38,7 @@ const AT_START: Named = [
   ['storage.maxUnsealed', ({ storage }) => storage.maxUnsealedBytes],
   ['audit', ({ audit }) => audit],
   ['state.backend', ({ state }) => state.backend],
+  ['state.url', ({ state }) => state.url],
   ['state.maxBytes', ({ state }) => state.maxBytes],
   ['swarm.topic', ({ swarm }) => swarm.topic],
   ['swarm.key', ({ swarm }) => swarm.key],

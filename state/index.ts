@@ -21,6 +21,16 @@ export {
 export { COUNTER_MAX, COUNTER_MIN, MAX_VALUE_BYTES } from './limits.js'
 export { Namespaces } from './namespaces.js'
 export type { Page, ScanRequest } from './scan.js'
+export type { RecordTable, TableCommit, TableWrite } from './record-table.js'
+export { openRemoteBackend, remoteBackend, type OpenBackend, type RemoteBackendOptions } from './remote-backend.js'
+export {
+  StateBusyError,
+  StateOutcomeError,
+  StatePluginMissingError,
+  StateProbeError,
+  StateTakenOverError,
+  StateUnreachableError,
+} from './remote-errors.js'
 export { State, type StateCounters, type StateInfo, type StateOptions } from './state.js'
 export type { StateLogger } from './state-logger.js'
 export type { Append, Appended, Condition, Entry, Operation, OperationResult, TxnRequest, TxnResult } from './txn.js'

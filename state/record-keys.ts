@@ -8,6 +8,7 @@
  *     0x21 app 0x00 deadline id     index of the answers of an app
  *     0x22 app                      how many answers of an app there are
  *     0x28 app 0x00 key             what was appended under an idempotency key
+ *     0x70 number                   copy of part of a commit to a table elsewhere; only in the node's own store
  */
 export const RECORD = {
   head: 0x01,
@@ -17,6 +18,7 @@ export const RECORD = {
   requestOrder: 0x21,
   requestCount: 0x22,
   appended: 0x28,
+  intent: 0x70,
 } as const
 
 export const HEAD_KEY = Buffer.of(RECORD.head)
@@ -92,6 +94,14 @@ export function entriesBelow(prefix: string): { readonly gte: Buffer; readonly l
   const gte = entryKey(prefix)
   // No byte of UTF-8 text is as high.
   return { gte, lt: Buffer.concat([gte, Buffer.of(0xff)]) }
+}
+
+/** Parts of one commit, in their order. */
+export function intentKey(at: number): Buffer {
+  const key = Buffer.allocUnsafe(3)
+  key[0] = RECORD.intent
+  key.writeUInt16BE(at, 1)
+  return key
 }
 
 function tagged(kind: number, name: Buffer): Buffer {

@@ -3,10 +3,12 @@ import {
   embeddedBackend,
   memoryBackend,
   Namespaces,
+  openRemoteBackend,
   State,
   StateForbiddenError,
   type Append,
   type Condition,
+  type OpenBackend,
   type StateInfo,
 } from '../../state/index.js'
 import type { Store } from '../../storage/index.js'
@@ -18,6 +20,8 @@ import type { StateOfApp, StateService } from './state-service.js'
 
 export interface NodeStateOptions {
   readonly store: Store
+  /** Each topic has a state of its own. */
+  readonly topic: string
   /** Says which stream an event goes to. */
   readonly events: NodeEvents
   /** Takes note of what is done. */
@@ -30,19 +34,28 @@ export interface NodeStateOptions {
 /** The state in the node's store, and whose keys it holds. */
 export class NodeState implements StateService, AsyncDisposable {
   readonly state: State
+  readonly #backend: OpenBackend
   readonly #options: NodeStateOptions
   #namespaces: Namespaces
 
-  private constructor(state: State, options: NodeStateOptions) {
+  private constructor(state: State, backend: OpenBackend, options: NodeStateOptions) {
     this.state = state
+    this.#backend = backend
     this.#options = options
     this.#namespaces = new Namespaces(options.settings.grants)
   }
 
+  /** @throws errors of backends on a server; then nothing is left open */
   static async open(options: NodeStateOptions): Promise<NodeState> {
-    const { store, clock, logger, settings } = options
-    const backend = settings.backend === 'memory' ? memoryBackend(store.state) : embeddedBackend(store.state)
-    return new NodeState(await State.open({ backend, clock, logger, maxBytes: settings.maxBytes }), options)
+    const { clock, logger, settings } = options
+    const opened = await openBackend(options)
+    try {
+      const state = await State.open({ backend: opened.backend, clock, logger, maxBytes: settings.maxBytes })
+      return new NodeState(state, opened, options)
+    } catch (error) {
+      await opened.close()
+      throw error
+    }
   }
 
   /** For requests to come. */
@@ -74,8 +87,9 @@ export class NodeState implements StateService, AsyncDisposable {
     return this.state.info()
   }
 
-  close(): Promise<void> {
-    return this.state.close()
+  async close(): Promise<void> {
+    await this.state.close()
+    await this.#backend.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -114,4 +128,17 @@ export class NodeState implements StateService, AsyncDisposable {
       idempotencyKey,
     }
   }
+}
+
+async function openBackend({ store, topic, clock, settings }: NodeStateOptions): Promise<OpenBackend> {
+  const { backend, url } = settings
+  if (backend === 'memory') return ownBackend(memoryBackend(store.state))
+  if (backend === 'embedded' || url === undefined) return ownBackend(embeddedBackend(store.state))
+  const scope = `${store.nodeId}/${topic}`
+  return openRemoteBackend({ kind: backend, url, scope, local: store.state, nowMicros: clock.nowMicros() })
+}
+
+/** The store closes what is in it. */
+function ownBackend(backend: OpenBackend['backend']): OpenBackend {
+  return { backend, close: () => Promise.resolve() }
 }

@@ -285,7 +285,16 @@ t.test('a backend that cannot keep the state is refused with the reason and what
       mend: /audit sink/,
     },
   ])
-  t.match(problemsOf('redis'), [{ reason: /unsupported state backend "redis": this version has no adapter/ }])
+  t.match(problemsOf('dynamodb'), [{ reason: /unsupported state backend "dynamodb": this version has no adapter/ }])
+  t.match(problemsOf('redis'), [{ reason: /"redis" loses locks/, mend: /acceptFailoverLoss/ }])
+  const accepted = '  acceptFailoverLoss: true\n'
+  t.match(problemsOf('redis', accepted), [{ reason: /needs to know its server/ }])
+  t.match(problemsOf('redis', `${accepted}  url: postgres://u:secret@h/d\n`), [{ reason: /the URL is not one of redis/ }])
+  t.same(problemsOf('redis', `${accepted}  url: rediss://:secret@h:6379/0\n`), [])
+  t.match(problemsOf('postgres', '  url: mysql://u:secret@h/d\n'), [{ reason: /no URL of a server/ }])
+  t.match(problemsOf('postgres', '  urlFile: /nonexistent/url\n'), [{ reason: /cannot read the URL file/ }])
+  t.match(problemsOf('postgres', '  url: postgres://h/d\n  urlFile: x\n'), [{ reason: /are both set/ }])
+  t.notMatch(JSON.stringify(problemsOf('postgres', '  url: mysql://u:secret@h/d\n')), 'secret')
   t.match(problemsOf('embeded'), [{ reason: /unsupported/, mend: "did you mean 'embedded'?" }])
   t.match(problemsOf('memory'), [{ line: 2, reason: /loses everything/, mend: /allowVolatile/ }])
   t.same(problemsOf('memory', '  allowVolatile: true\n'), [])

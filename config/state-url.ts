@@ -46,7 +46,10 @@ export function findStateUrl({ state }: SettingValues, written: Written): string
   try {
     const url = state.urlFile === null ? state.url : readUrlFile(state.urlFile)
     if (url === null) {
-      throw new InvalidSettingError(`the state backend "${backend}" needs to know its server`, 'set state.url or state.urlFile')
+      throw new InvalidSettingError(
+        `the state backend "${backend}" needs to know its server`,
+        'set state.url or state.urlFile',
+      )
     }
     if (schemes.some((scheme) => url.startsWith(scheme))) return url
     throw new InvalidSettingError(`the URL is not one of ${backend}`, `it begins with ${schemes.join('// or ')}//`)

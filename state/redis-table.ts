@@ -1,4 +1,3 @@
-import type { RedisClientType } from '@redis/client'
 import type { RecordRange } from './backend.js'
 import { loadPlugin, type Plugin } from './plugin.js'
 import { REMOTE_CAPABILITIES, type RecordTable, type TableCommit } from './record-table.js'
@@ -15,6 +14,13 @@ export interface RedisOptions {
 }
 
 type Redis = typeof import('@redis/client')
+
+/** What is used of a client. */
+interface Connection {
+  readonly isOpen: boolean
+  sendCommand(command: readonly (string | Buffer)[], options: object): Promise<unknown>
+  destroy(): void
+}
 
 const PLUGIN: Plugin<Redis> = {
   backend: 'redis',
@@ -64,7 +70,7 @@ export class RedisTable implements RecordTable {
   readonly #options: RedisOptions
   /** In one slot, should there be several. */
   readonly #keys: readonly [mark: string, contents: string, order: string]
-  #connection: Promise<RedisClientType> | undefined
+  #connection: Promise<Connection> | undefined
   #isClosed = false
 
   private constructor(redis: Redis, options: RedisOptions) {
@@ -132,20 +138,22 @@ export class RedisTable implements RecordTable {
     }
   }
 
-  async #connect(): Promise<RedisClientType> {
+  async #connect(): Promise<Connection> {
     const { url, attemptMs } = this.#options
     const client = this.#redis.createClient({
       url,
+      // Answers as lists, also where newer versions of the protocol have maps.
+      RESP: 2,
       disableOfflineQueue: true,
       socket: { connectTimeout: attemptMs, reconnectStrategy: false },
-    }) as RedisClientType
+    })
     // Commands under way get the error too.
     client.on('error', () => undefined)
     await client.connect()
     return client
   }
 
-  async #drop(connection: Promise<RedisClientType> | undefined): Promise<void> {
+  async #drop(connection: Promise<Connection> | undefined): Promise<void> {
     if (this.#connection === connection) this.#connection = undefined
     const client = await connection?.catch(() => undefined)
     if (client?.isOpen === true) client.destroy()

@@ -137,7 +137,15 @@ class Room {
   }
 
   txn(request: Partial<TxnRequest>): Promise<TxnResult> {
-    return this.state.txn({ app: 'org.example.tck', if: [], then: [], else: [], append: [], requestId: undefined, ...request })
+    return this.state.txn({
+      app: 'org.example.tck',
+      if: [],
+      then: [],
+      else: [],
+      append: [],
+      requestId: undefined,
+      ...request,
+    })
   }
 
   set(name: string, value: unknown, ttl: Ttl = null): Promise<TxnResult> {
@@ -421,6 +429,7 @@ const TIMES: Cases = {
     equal(await room.value('k'), 2)
   },
   'a sweep gives the room back, of what is expired only': async (room, { clock }) => {
+    await room.state.sweep()
     const before = await room.state.info()
     await room.set('a', 1, { ttlMs: 10 })
     await room.set('b', 1, { ttlMs: 1000 })
@@ -486,7 +495,33 @@ const COUNTERS: Cases = {
 }
 
 /** Names that have been confused somewhere. */
-const ODD = [' ', '%', '%2F', '*', '?', '[a]', '\\', '{x}', '\0', '\n', '"', "'", '..', '/', '//', '$', 'ä', 'a\u0308', 'ﬀ', '\u{10ffff}', '💡', '\uffff', '\ud7ff', 'A', 'a']
+const ODD = [
+  ' ',
+  '%',
+  '%2F',
+  '*',
+  '?',
+  '[a]',
+  '\\',
+  '{x}',
+  '\0',
+  '\n',
+  '"',
+  "'",
+  '..',
+  '/',
+  '//',
+  '$',
+  'ä',
+  'a\u0308',
+  'ﬀ',
+  '\u{10ffff}',
+  '💡',
+  '\uffff',
+  '\ud7ff',
+  'A',
+  'a',
+]
 
 const KEYS: Cases = {
   'odd names are different keys, and come back as they are': async (room) => {
@@ -518,7 +553,10 @@ const KEYS: Cases = {
     await room.set('_a', 1)
     await room.set('xa', 1)
     const page = await room.state.scan({ prefix: room.key('%'), after: undefined, limit: 10, atRevision: undefined })
-    deepStrictEqual(page.entries.map(({ key }) => key), [room.key('%a')])
+    deepStrictEqual(
+      page.entries.map(({ key }) => key),
+      [room.key('%a')],
+    )
   },
 }
 
@@ -540,7 +578,10 @@ const SCANS: Cases = {
   'a scan ends where its prefix ends': async (room) => {
     for (const name of ['a', 'ab', 'ab/c', 'ac', 'b']) await room.set(name, 1)
     const page = await room.state.scan({ prefix: room.key('ab'), after: undefined, limit: 10, atRevision: undefined })
-    deepStrictEqual(page.entries.map(({ key }) => key), [room.key('ab'), room.key('ab/c')])
+    deepStrictEqual(
+      page.entries.map(({ key }) => key),
+      [room.key('ab'), room.key('ab/c')],
+    )
   },
   'pages follow each other without gap or double': async (room) => {
     const names = Array.from({ length: 25 }, (_, at) => `k${String(at).padStart(2, '0')}`)
@@ -567,7 +608,12 @@ const SCANS: Cases = {
       for (let at = 0; at < 30; at++) await room.txn({ then: [room.setting('a', at), room.setting('b', at)] })
     })()
     for (let at = 0; at < 15; at++) {
-      const { entries } = await room.state.scan({ prefix: room.prefix, after: undefined, limit: 9, atRevision: undefined })
+      const { entries } = await room.state.scan({
+        prefix: room.prefix,
+        after: undefined,
+        limit: 9,
+        atRevision: undefined,
+      })
       equal(new Set(entries.map(({ value }) => value)).size <= 1, true)
     }
     await writing
@@ -612,7 +658,10 @@ const TXNS: Cases = {
     const request = { if: [room.if('k', { value: '2' })], then: [room.setting('k', 3)], else: [room.reading('k')] }
     const { succeeded, results } = await room.txn(request)
     equal(succeeded, false)
-    deepStrictEqual(results.map((result) => result.kind === 'get' && result.entry?.value), ['1'])
+    deepStrictEqual(
+      results.map((result) => result.kind === 'get' && result.entry?.value),
+      ['1'],
+    )
   },
   'all conditions have to hold': async (room) => {
     await room.set('a', 1)

@@ -289,7 +289,9 @@ t.test('a backend that cannot keep the state is refused with the reason and what
   t.match(problemsOf('redis'), [{ reason: /"redis" loses locks/, mend: /acceptFailoverLoss/ }])
   const accepted = '  acceptFailoverLoss: true\n'
   t.match(problemsOf('redis', accepted), [{ reason: /needs to know its server/ }])
-  t.match(problemsOf('redis', `${accepted}  url: postgres://u:secret@h/d\n`), [{ reason: /the URL is not one of redis/ }])
+  t.match(problemsOf('redis', `${accepted}  url: postgres://u:secret@h/d\n`), [
+    { reason: /the URL is not one of redis/ },
+  ])
   t.same(problemsOf('redis', `${accepted}  url: rediss://:secret@h:6379/0\n`), [])
   t.match(problemsOf('postgres', '  url: mysql://u:secret@h/d\n'), [{ reason: /no URL of a server/ }])
   t.match(problemsOf('postgres', '  urlFile: /nonexistent/url\n'), [{ reason: /cannot read the URL file/ }])

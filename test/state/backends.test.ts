@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { State, embeddedBackend, memoryBackend, openRemoteBackend, remoteBackend } from '../../state/index.js'
 import type { OpenBackend, TableCommit } from '../../state/index.js'
 import { probeTable } from '../../state/probe.js'
@@ -9,8 +9,6 @@ import { append, increment, set, TestClock, txn, versionIs } from '../support/st
 import { missingPostgres, missingRedis, startPostgres, startRedis } from '../support/state-servers.js'
 import { event, openTestStore, readAll } from '../support/store.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
-
-type Test = typeof t
 
 /** Opens the same data directory each time. */
 function storeOf(t: Test) {
@@ -85,28 +83,32 @@ for (const { kind, missing, start } of [
     })
   })
 
-  t.test(`${kind}: what is acknowledged outlives a kill of the server, and the node goes on`, { skip: missing }, async (t) => {
-    const server = await start(t)
-    const { store, close } = await storeOf(t)()
-    t.teardown(close)
-    const clock = new TestClock()
-    const { backend, close: closeBackend } = await openRemoteBackend({
-      ...{ kind, url: server.url, scope: 'node-1', local: store.state, nowMicros: 1 },
-    })
-    const state = await State.open({ backend, clock, logger: { warn: () => undefined }, maxBytes: 2 ** 20 })
-    for (let at = 0; at < 20; at++) await txn(state, { then: [increment('n/k')], append: [append([event(at)])] })
-    // PostgreSQL ends at once on SIGQUIT, and recovers from its log as after a crash.
-    await server.stop(kind === 'redis' ? 'SIGKILL' : 'SIGQUIT')
-    const open = txn(state, { then: [increment('n/k')], requestId: 'r' })
-    await server.start()
-    await open
-    t.equal((await state.get('n/k'))?.value, '21')
-    await txn(state, { then: [increment('n/k')], requestId: 'r' })
-    t.equal((await state.get('n/k'))?.value, '21', 'a retry is not done again')
-    t.equal((await readAll(store)).length, 20)
-    await state.close()
-    await closeBackend()
-  })
+  t.test(
+    `${kind}: what is acknowledged outlives a kill of the server, and the node goes on`,
+    { skip: missing },
+    async (t) => {
+      const server = await start(t)
+      const { store, close } = await storeOf(t)()
+      t.teardown(close)
+      const clock = new TestClock()
+      const { backend, close: closeBackend } = await openRemoteBackend({
+        ...{ kind, url: server.url, scope: 'node-1', local: store.state, nowMicros: 1 },
+      })
+      const state = await State.open({ backend, clock, logger: { warn: () => undefined }, maxBytes: 2 ** 20 })
+      for (let at = 0; at < 20; at++) await txn(state, { then: [increment('n/k')], append: [append([event(at)])] })
+      // PostgreSQL ends at once on SIGQUIT, and recovers from its log as after a crash.
+      await server.stop(kind === 'redis' ? 'SIGKILL' : 'SIGQUIT')
+      const open = txn(state, { then: [increment('n/k')], requestId: 'r' })
+      await server.start()
+      await open
+      t.equal((await state.get('n/k'))?.value, '21')
+      await txn(state, { then: [increment('n/k')], requestId: 'r' })
+      t.equal((await state.get('n/k'))?.value, '21', 'a retry is not done again')
+      t.equal((await readAll(store)).length, 20)
+      await state.close()
+      await closeBackend()
+    },
+  )
 
   t.test(`${kind}: two nodes share a server, and one node is kept by one process`, { skip: missing }, async (t) => {
     const { url } = await start(t)
@@ -170,7 +172,7 @@ t.test('a server that cannot be reached is named, its password is not', async (t
 
 t.test('a commit whose answer is lost is done once', async (t) => {
   const table = new MemoryTable()
-  const { state } = await openOver(t, table)
+  const { state } = await openOver(t, table, 5000)
   table.faults.push('answer-lost', 'request-lost', 'answer-lost')
   await txn(state, { then: [increment('n/k')] })
   await txn(state, { then: [increment('n/k')] })

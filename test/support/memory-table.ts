@@ -45,7 +45,10 @@ export class MemoryTable implements RecordTable {
     await this.#answer()
     return [...this.shared.records]
       .map(([name, content]): [Buffer, Buffer] => [Buffer.from(name, 'latin1'), content])
-      .filter(([key]) => (gte === undefined || Buffer.compare(key, gte) >= 0) && (gt === undefined || Buffer.compare(key, gt) > 0))
+      .filter(
+        ([key]) =>
+          (gte === undefined || Buffer.compare(key, gte) >= 0) && (gt === undefined || Buffer.compare(key, gt) > 0),
+      )
       .filter(([key]) => lt === undefined || Buffer.compare(key, lt) < 0)
       .sort(([a], [b]) => Buffer.compare(a, b))
       .slice(0, limit)

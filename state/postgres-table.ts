@@ -1,4 +1,4 @@
-import type { Pool } from 'pg'
+import type * as Postgres from 'pg'
 import type { RecordRange } from './backend.js'
 import { loadPlugin, type Plugin } from './plugin.js'
 import { REMOTE_CAPABILITIES, type RecordTable, type TableCommit } from './record-table.js'
@@ -14,7 +14,7 @@ export interface PostgresOptions {
   readonly attemptMs: number
 }
 
-const PLUGIN: Plugin<typeof import('pg')> = {
+const PLUGIN: Plugin<typeof Postgres> = {
   backend: 'postgres',
   packageName: 'pg',
   range: '8',
@@ -52,11 +52,11 @@ const READ = 'SELECT key, content FROM millrace_state_records WHERE scope = $1 A
 export class PostgresTable implements RecordTable {
   readonly name = 'postgres'
   readonly capabilities = REMOTE_CAPABILITIES
-  readonly #pool: Pool
+  readonly #pool: Postgres.Pool
   readonly #scope: string
   #closed: Promise<void> | undefined
 
-  private constructor(pool: Pool, scope: string) {
+  private constructor(pool: Postgres.Pool, scope: string) {
     this.#pool = pool
     this.#scope = scope
   }

@@ -1,3 +1,4 @@
+import type * as RedisClient from '@redis/client'
 import type { RecordRange } from './backend.js'
 import { loadPlugin, type Plugin } from './plugin.js'
 import { REMOTE_CAPABILITIES, type RecordTable, type TableCommit } from './record-table.js'
@@ -13,7 +14,7 @@ export interface RedisOptions {
   readonly attemptMs: number
 }
 
-type Redis = typeof import('@redis/client')
+type Redis = typeof RedisClient
 
 /** What is used of a client. */
 interface Connection {

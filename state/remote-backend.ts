@@ -9,7 +9,7 @@ import { RemoteRecords } from './remote-records.js'
 /** A backend that is open, and how it is given back. */
 export interface OpenBackend {
   readonly backend: StateBackend
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /** Which one, and whose records. */

@@ -59,7 +59,7 @@ export class RemoteBatch {
     const put = (key: Buffer, content: Buffer | undefined): void => {
       mine.set(nameOf(key), { key, content })
     }
-    let appends = false
+    let appends = 0
     decision.decide({
       group: this,
       get: (key) => {
@@ -75,13 +75,13 @@ export class RemoteBatch {
       },
       lastOffset: (streamNumber) => view.lastOffset(streamNumber),
       append: (request) => {
-        appends = true
+        appends++
         return view.append(request)
       },
     })
     for (const [name, write] of mine) this.#written.set(name, write)
     this.#unkept.push(...mine.values())
-    if (!appends) return
+    if (appends === 0) return
     this.#keep(view, this.#copies++, { ...this.#marks, writes: this.#unkept })
     this.#unkept = []
   }

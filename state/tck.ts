@@ -12,7 +12,7 @@ export interface StateTckOptions {
   /** Registers a case; that of tap, node:test and others has this form. Cases must run one after the other. */
   readonly test: (name: string, run: () => Promise<void>) => unknown
   /** Opens the backend: the first time without any records, later with those that it has, unless `isVolatile`. */
-  readonly open: () => Promise<{ readonly backend: StateBackend; close(): Promise<void> }>
+  readonly open: () => Promise<{ readonly backend: StateBackend; readonly close: () => Promise<void> }>
   /** Whether it forgets everything when it is closed. */
   readonly isVolatile?: boolean
 }

@@ -20,7 +20,7 @@ type Json = Record<string, unknown>
 async function start(t: { teardown: (work: () => unknown) => void }) {
   const grants = new Map([['com.example.other', ['com.example.test']]])
   const settings = daemonSettings(temporaryDirectory(t), {
-    state: { backend: 'embedded', maxBytes: 2 ** 22, grants },
+    state: { backend: 'embedded', url: undefined, maxBytes: 2 ** 22, grants },
   })
   const daemon = await startDaemon({ settings, logger: silentLogger, version: '0.1.0' })
   t.teardown(() => daemon.close())

@@ -21,7 +21,7 @@ export function daemonSettings(data: string, changes: Partial<DaemonSettings> = 
       maxInFlightBytes: 2 ** 26,
       maxUnsealedBytes: 2 ** 26,
     },
-    state: { backend: 'embedded', maxBytes: 2 ** 26, grants: new Map() },
+    state: { backend: 'embedded', url: undefined, maxBytes: 2 ** 26, grants: new Map() },
     audit: auditSettings(data),
     routes: [],
     retention: new Map(),

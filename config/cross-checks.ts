@@ -5,6 +5,7 @@ import { MOST_PROBLEMS, problemAt, type Problem } from './problem.js'
 import { InvalidSettingError } from './setting.js'
 import type { SettingValues } from './settings-schema.js'
 import type { Settings } from './settings.js'
+import { readUrlFile, STATE_SCHEMES } from './state-url.js'
 
 /** Where a setting, given by its path, was written; `undefined` for defaults. */
 export type Written = (path: string) => WrittenPlace | undefined
@@ -69,6 +70,41 @@ export function findNetworkKey({ swarm }: SettingValues, written: Written): stri
   } catch (error) {
     if (!(error instanceof InvalidSettingError)) throw error
     return problem(error.message, error.mend)
+  }
+}
+
+/** The URL of the server, wherever it is to be found, or what keeps the state from being there. */
+export function findStateUrl({ state }: SettingValues, written: Written): string | Problem | undefined {
+  const { backend, acceptFailoverLoss } = state
+  const schemes = STATE_SCHEMES[backend]
+  if (schemes === undefined) return undefined
+  const problem = (setting: string, reason: string, mend: string): Problem | undefined => {
+    const place = written(setting) ?? written('state.backend')
+    return place === undefined ? undefined : problemAt(place.source, place.start, place.end, reason, mend)
+  }
+  if (backend === 'redis' && !acceptFailoverLoss) {
+    return problem(
+      'state.backend',
+      'the state backend "redis" loses locks and other acknowledged changes at a failover',
+      'accept it by state.acceptFailoverLoss: true, or take postgres or embedded',
+    )
+  }
+  if (state.url !== null && state.urlFile !== null) {
+    return problem('state.urlFile', 'state.url and state.urlFile are both set', 'leave out one of them')
+  }
+  try {
+    const url = state.urlFile === null ? state.url : readUrlFile(state.urlFile)
+    if (url === null) {
+      throw new InvalidSettingError(
+        `the state backend "${backend}" needs to know its server`,
+        'set state.url or state.urlFile',
+      )
+    }
+    if (schemes.some((scheme) => url.startsWith(scheme))) return url
+    throw new InvalidSettingError(`the URL is not one of ${backend}`, `it begins with ${schemes.join('// or ')}//`)
+  } catch (error) {
+    if (!(error instanceof InvalidSettingError)) throw error
+    return problem(state.urlFile === null ? 'state.url' : 'state.urlFile', error.message, error.mend ?? 'correct it')
   }
 }
 

@@ -21,7 +21,10 @@ export class OutcomeUnknownError extends NodeUnreachableError {
   /** What happened to the connection. */
   readonly reason: string
 
-  constructor(cause: NodeUnreachableError, unknown = 'whether the events were stored is not known') {
+  constructor(
+    cause: NodeUnreachableError | RequestRefusedError,
+    unknown = 'whether the events were stored is not known',
+  ) {
     super(`${cause.message}; ${unknown}`, { cause, neverSent: false })
     this.reason = cause.message
   }

@@ -35,7 +35,8 @@ export interface StateWrite {
  * again by itself and done once.
  *
  * Refusals are a {@link RequestRefusedError} with the code of the node in `wireCode`, such as `ERR_OFFSET_CONFLICT` and
- * `ERR_STATE_FULL`; what is found out only about an unreachable node is an {@link OutcomeUnknownError}.
+ * `ERR_STATE_FULL`; what stays unknown, of a node that is gone or does not know, is an
+ * {@link OutcomeUnknownError}.
  */
 export class StateClient {
   readonly #requests: Requests
@@ -209,20 +210,26 @@ export class StateClient {
   /** The request id makes it safe to ask again. */
   async #ask(body: string, signal: AbortSignal | undefined): Promise<unknown> {
     const deadline = performance.now() + PATIENCE_MS
-    let wasSent = false
+    let mayBeDone = false
     for (let failures = 1; ; failures++) {
       try {
         return await this.#requests.askJson('POST', `${BASE}/txn`, body, signal)
       } catch (error) {
-        if (!(error instanceof NodeUnreachableError) || signal?.aborted) throw error
-        wasSent ||= !error.neverSent
-        if (!wasSent) throw error
+        if (!mayPass(error) || signal?.aborted) throw error
+        mayBeDone ||= isUnknown(error)
+        // What is refused later says nothing about what came before.
+        if (!mayBeDone) throw error
         if (performance.now() > deadline)
           throw new OutcomeUnknownError(error, 'whether the write was done is not known')
         await pause(retryPauseMs(failures, DEFAULT_PAUSES, Math.random()), signal ?? new AbortController().signal)
       }
     }
   }
+}
+
+/** Whether the write may have been done all the same. */
+function isUnknown(error: NodeUnreachableError | RequestRefusedError): boolean {
+  return error instanceof NodeUnreachableError ? !error.neverSent : error.wireCode === 'ERR_OUTCOME_UNKNOWN'
 }
 
 /** Versions and numbers of counters go as decimals, since JSON numbers of many programs end at 2^53. */

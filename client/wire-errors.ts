@@ -49,7 +49,7 @@ export function passingFailure(message: string): RequestRefusedError | undefined
 const LATER: readonly number[] = [408, 429, 502, 503, 504]
 
 /** Whether asking again may help. */
-export function mayPass(error: unknown): boolean {
+export function mayPass(error: unknown): error is NodeUnreachableError | RequestRefusedError {
   if (error instanceof RequestRefusedError) return LATER.includes(error.status)
   return error instanceof NodeUnreachableError
 }

@@ -86,6 +86,8 @@ export class RedisTable implements RecordTable {
     const table = new RedisTable(await loadPlugin(PLUGIN), options)
     try {
       await table.#checkSettings()
+      // Settings are told while the records are still being loaded.
+      await table.mark()
       return table
     } catch (error) {
       await table.close()
@@ -178,7 +180,8 @@ export class RedisTable implements RecordTable {
       const [, value] = await this.#ask<[Buffer, Buffer] | []>(['CONFIG', 'GET', name])
       return value?.toString() ?? 'unknown'
     } catch (error) {
-      if (!(error instanceof this.#redis.ErrorReply)) throw error
+      // Who is no user here learns nothing about settings.
+      if (!(error instanceof this.#redis.ErrorReply) || /^(WRONGPASS|NOAUTH) /.test(error.message)) throw error
       throw this.#refusal(
         `it cannot be found out whether the instance is durable, CONFIG GET was refused: ${error.message}`,
       )

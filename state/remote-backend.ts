@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { RecordStore, StateBackend } from './backend.js'
 import { PostgresTable } from './postgres-table.js'
 import { probeTable } from './probe.js'
 import type { RecordTable } from './record-table.js'
 import { RedisTable } from './redis-table.js'
-import { StatePluginMissingError, StateProbeError, StateUnreachableError } from './remote-errors.js'
+import { isRefusal, StatePluginMissingError, StateProbeError, StateUnreachableError } from './remote-errors.js'
 import { RemoteRecords } from './remote-records.js'
 
 /** A backend that is open, and how it is given back. */
@@ -23,11 +24,16 @@ export interface RemoteBackendOptions {
   readonly local: RecordStore
   /** Microseconds since 1970, of this opening. */
   readonly nowMicros: number
+  /** Milliseconds for which a server that is not up yet is waited for; ten seconds unless given. */
+  readonly patienceMs?: number
 }
 
 /** Milliseconds for one answer, and until a caller is told that there is none. */
 const ATTEMPT_MS = 5000
 const PATIENCE_MS = 10_000
+
+/** Milliseconds between two attempts to find a server. */
+const PAUSE_MS = 200
 
 /**
  * Connects to a backend elsewhere and finds out whether it can keep a state.
@@ -63,12 +69,20 @@ export async function remoteBackend(table: RecordTable, local: RecordStore, nowM
   }
 }
 
-async function openTable({ kind, url }: RemoteBackendOptions, scope: string): Promise<RecordTable> {
-  const options = { url, scope, attemptMs: ATTEMPT_MS }
-  try {
-    return kind === 'postgres' ? await PostgresTable.open(options) : await RedisTable.open(options)
-  } catch (error) {
-    throw told(kind, error)
+/** Node and server may have been switched on together, so one that does not answer yet is asked again. */
+async function openTable(options: RemoteBackendOptions, scope: string): Promise<RecordTable> {
+  const { kind, url, patienceMs = PATIENCE_MS } = options
+  const endMs = performance.now() + patienceMs
+  for (;;) {
+    try {
+      const place = { url, scope, attemptMs: ATTEMPT_MS }
+      return kind === 'postgres' ? await PostgresTable.open(place) : await RedisTable.open(place)
+    } catch (error) {
+      const failure = told(kind, error)
+      const mayPass = failure instanceof StateUnreachableError && !isRefusal(error)
+      if (!mayPass || performance.now() + PAUSE_MS > endMs) throw failure
+      await sleep(PAUSE_MS)
+    }
   }
 }
 

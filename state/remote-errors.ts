@@ -69,6 +69,14 @@ export class StatePluginMissingError extends MillraceError {
   }
 }
 
+/** Whether a server has answered and does not want this user, or does not have what is asked for; waiting changes nothing. */
+export function isRefusal(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false
+  // Classes of SQLSTATE: authorisation, no such database, no permission.
+  if ('code' in cause && typeof cause.code === 'string') return /^(28|3D|42)...$/.test(cause.code)
+  return /^(WRONGPASS|NOAUTH|NOPERM|ERR) /.test(cause.message)
+}
+
 /** Errors of drivers may carry several, one for each address that was tried, and no text of their own. */
 export function reasonOf(cause: unknown): string {
   if (cause instanceof AggregateError && cause.errors.length > 0) return cause.errors.map(reasonOf).join('; ')

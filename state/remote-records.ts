@@ -142,7 +142,7 @@ export class RemoteRecords implements RecordStore {
   async #commitTogether(jobs: readonly Job[]): Promise<void> {
     const { local } = this.#options
     const keys = jobs.flatMap(({ decision }) => decision.keys)
-    const found = keys.length === 0 ? [] : await this.#ask((table) => table.read(keys))
+    const found = await this.#ask(async (table) => (keys.length === 0 ? [] : table.read(keys)))
     const batch = new RemoteBatch(keys, found, { after: this.#mark, mark: randomUUID() }, keepIntent)
     const outcomes = await Promise.allSettled(jobs.map(({ decision }) => local.commit(batch.join(decision))))
     // Those for which the node's store has begun another group have not been looked at.

@@ -202,6 +202,7 @@ async function info(call: Call, client: Client): Promise<number> {
   }
   const lines = [
     `backend   ${backend}${durable ? '' : ', lost when the node ends'}`,
+    `events    ${rest.sameCommitAppend ? 'in the commit of their transaction' : 'stored just before the rest of their transaction'}`,
     `revision  ${String(revision)}`,
     `entries   ${formatCount(entries)}`,
     `size      ${formatBytes(bytes)} of ${formatBytes(maxBytes)}`,

@@ -1,5 +1,12 @@
 import t from 'tap'
-import { Client, fetchTransport, NodeUnreachableError, type StateCommit, type Transport } from '../../client/index.js'
+import {
+  Client,
+  fetchTransport,
+  NodeUnreachableError,
+  RequestRefusedError,
+  type StateCommit,
+  type Transport,
+} from '../../client/index.js'
 import { nodeTransport } from '../../client/node.js'
 import { DaemonProcess } from '../support/daemon.js'
 import { runMillrace } from '../support/run-millrace.js'
@@ -96,19 +103,28 @@ t.test('the client and the command line work on the entries of a node', async (t
       t.match(await next(), { key: 'com.example.test/w/2', value: 2 })
       await watch.return()
 
-      let lost = 0
       const direct = fetchTransport(daemon.url)
+      const faults: Error[] = []
       const flaky: Transport = {
         ...direct,
         request: async (request) => {
           const response = await direct.request(request)
-          if (!request.path.endsWith('/txn') || lost > 1) return response
-          lost++
-          throw new NodeUnreachableError('the answer got lost', { neverSent: false })
+          const fault = request.path.endsWith('/txn') ? faults.shift() : undefined
+          if (fault !== undefined) throw fault
+          return response
         },
       }
-      t.equal(await new Client(flaky, APP).state.increment('once/1'), 1n)
-      t.equal(lost, 2)
+      const { state } = new Client(flaky, APP)
+      const unknown = new RequestRefusedError(504, 'ERR_OUTCOME_UNKNOWN', 'the server did not say')
+      const away = new RequestRefusedError(503, 'ERR_STATE_UNREACHABLE', 'the server is away')
+      const lost = new NodeUnreachableError('the answer got lost', { neverSent: false })
+      faults.push(lost, lost)
+      t.equal(await state.increment('once/1'), 1n)
+      faults.push(unknown, away)
+      t.equal(await state.increment('once/1'), 2n)
+      t.same(faults, [])
+      faults.push(away)
+      await t.rejects(state.increment('once/2'), { code: 'ERR_REQUEST_REFUSED' }, 'nothing came before it')
     },
   )
 })

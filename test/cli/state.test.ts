@@ -35,7 +35,10 @@ t.test('the client and the command line work on the entries of a node', async (t
     t.match(await run('delete', key, '--if-version', '999'), { code: 1, err: /nothing was deleted/ })
     t.match(await run('delete', key), { code: 0, out: `deleted ${key}\n` })
     t.match(await run('delete', key), { code: 1 })
-    t.match((await run('info')).out, /^backend {3}embedded\nevents {4}in the commit of their transaction\nrevision {2}\d+\nentries {3}1\nsize/)
+    t.match(
+      (await run('info')).out,
+      /^backend {3}embedded\nevents {4}in the commit of their transaction\nrevision {2}\d+\nentries {3}1\nsize/,
+    )
     t.match(await run('set', key), { code: 2, err: /needs KEY and VALUE/ })
     t.match(await run('set', key, 'new'), { code: 2, err: /no JSON/ })
     t.match(await run('get', key, '--ttl', '5'), { code: 2, err: /--ttl is for set/ })

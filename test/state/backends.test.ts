@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { State, embeddedBackend, memoryBackend, openRemoteBackend, remoteBackend } from '../../state/index.js'
 import type { OpenBackend, TableCommit } from '../../state/index.js'
+import { loadPlugin } from '../../state/plugin.js'
 import { probeTable } from '../../state/probe.js'
 import { RemoteRecords } from '../../state/remote-records.js'
 import { runStateTck } from '../../state/tck.js'
@@ -85,6 +86,18 @@ t.test('a server that cannot be reached is named, its password is not', async (t
     t.notMatch(error?.message, 'secret')
   }
 })
+
+t.test(
+  'a package that is missing is named, with the way to get it; what it lacks itself is told as it is',
+  async (t) => {
+    const plugin = (load: () => Promise<object>) =>
+      loadPlugin({ backend: 'postgres', packageName: 'no-such-package', range: '8', load })
+    const named = (name: string) => (): Promise<object> => import(name) as Promise<object>
+    const message = /"postgres" needs the package no-such-package.*: npm install no-such-package@8/
+    await t.rejects(plugin(named('no-such-package')), { code: 'ERR_STATE_PLUGIN_MISSING', message })
+    await t.rejects(plugin(named('no-such-part-of-it')), { code: 'ERR_MODULE_NOT_FOUND' })
+  },
+)
 
 t.test('a commit whose answer is lost is done once', async (t) => {
   const table = new MemoryTable()

@@ -18,10 +18,11 @@ import { bench as read } from './read.bench.js'
 import { environment, jsonLine, table } from './report.js'
 import { bench as scale } from './scale.bench.js'
 import { bench as sizing } from './sizing.bench.js'
+import { bench as state } from './state.bench.js'
 import { bench as swarm } from './swarm.bench.js'
 import { bench as write } from './write.bench.js'
 
-const PARTS: readonly Bench[] = [raw, publish, live, read, write, swarm, scale, sizing]
+const PARTS: readonly Bench[] = [raw, publish, live, read, write, state, swarm, scale, sizing]
 const PEERS: readonly Peer[] = [millrace(), nats('default'), nats('always'), redis('everysec'), redis('always')]
 
 const { values: flags, positionals } = parseArgs({

@@ -100,6 +100,7 @@ function replaceTimers(): void {
     setTimeout: (delayMs: number, value: unknown, { signal }: { signal?: AbortSignal } = {}) =>
       new Promise((resolve, reject) => {
         const cancel = after(delayMs, () => {
+          signal?.removeEventListener('abort', abort)
           resolve(value)
         })
         const abort = (): void => {

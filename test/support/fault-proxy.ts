@@ -155,9 +155,12 @@ class Pipe {
     clearTimeout(this.#timer)
     const [next] = this.#pieces
     if (next === undefined || this.#faults().stalled) return
-    this.#timer = setTimeout(() => {
-      this.#deliver()
-    }, next.dueMs - performance.now())
+    this.#timer = setTimeout(
+      () => {
+        this.#deliver()
+      },
+      Math.max(0, next.dueMs - performance.now()),
+    )
   }
 
   #deliver(): void {

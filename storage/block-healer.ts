@@ -6,7 +6,7 @@ import { decodeTransfer, verifyTransfer, type VerifiedBlock } from './block-tran
 import type { ChainLookup } from './chain-lookup.js'
 import { CorruptRecordError } from './corrupt-record.js'
 import type { Counters } from './counters.js'
-import type { DamagedBlock, Damages } from './damages.js'
+import type { Damages } from './damages.js'
 import type { Database } from './database.js'
 import type { Health } from './health.js'
 import { lineCount } from './lines.js'
@@ -66,21 +66,21 @@ export class BlockHealer {
   }
 
   async #replace(block: VerifiedBlock): Promise<HealOutcome> {
-    const { streams, chain, sealer, health, blockReader, counters, logger } = this.#options
+    const { streams, chain, sealer, health, blockReader, counters, damages, logger } = this.#options
     const refusal = health.refusal()
     if (refusal !== undefined) throw refusal
     const { stream, from: offset } = block
     const state = streams.get(stream)
     const held = state === undefined ? undefined : await chain.blockAt(state, offset)
     if (state === undefined || held === undefined || (await this.#isWhole(held))) {
-      this.#settle({ stream, offset })
+      damages.settle({ stream, offset })
       return { kind: 'whole' }
     }
     if (!isSame(held, block)) return { kind: 'other' }
     await sealer.replace(state, held, block)
     blockReader.forget(held.arrival)
     counters.healedBlocks++
-    this.#settle({ stream, offset })
+    damages.settle({ stream, offset })
     logger.info({ stream, offset, events: held.count }, 'a damaged block was replaced by that of another node')
     return { kind: 'healed' }
   }
@@ -94,11 +94,6 @@ export class BlockHealer {
       if (error instanceof CorruptRecordError || error instanceof StoreCorruptError) return false
       throw error
     }
-  }
-
-  #settle(block: DamagedBlock): void {
-    const { damages, health } = this.#options
-    if (damages.healed(block)) health.clear(`corrupt ${block.stream}`)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { StreamId } from '../core/index.js'
 import { isBlockPart } from './block.js'
 import type { CorruptRecordError } from './corrupt-record.js'
+import type { Health } from './health.js'
 
 /** Places remembered of one stream. */
 const MOST_PLACES = 1000
@@ -20,9 +21,14 @@ interface Place {
   readonly isBlock: boolean
 }
 
-/** Where stored values were found damaged or gone since the store was opened, and not healed. */
+/** Where stored values were found damaged or gone since the store was opened, and are still wanted. */
 export class Damages {
   readonly #found = new Map<StreamId, Map<number, Place>>()
+  readonly #health: Health
+
+  constructor(health: Health) {
+    this.#health = health
+  }
 
   /** @returns whether it was not known yet */
   note({ place: { stream, offset, part }, missing }: CorruptRecordError): boolean {
@@ -45,11 +51,11 @@ export class Damages {
     )
   }
 
-  /** @returns whether nothing else of the stream is damaged */
-  healed({ stream, offset }: DamagedBlock): boolean {
+  /** The block is whole, or was pruned. When nothing else of its stream is damaged, the problem is over. */
+  settle({ stream, offset }: DamagedBlock): void {
     const places = this.#found.get(stream)
-    places?.delete(offset)
-    if (places?.size === 0) this.#found.delete(stream)
-    return !this.#found.has(stream)
+    if (places?.delete(offset) !== true || places.size > 0) return
+    this.#found.delete(stream)
+    this.#health.clear(`corrupt ${stream}`)
   }
 }

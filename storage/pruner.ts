@@ -1,6 +1,7 @@
 import { isPrunedByOwner } from './block-fate.js'
 import type { BlockReader } from './block-reader.js'
 import type { BlockSummary } from './block-summary.js'
+import type { Damages } from './damages.js'
 import type { Database, WriteStep } from './database.js'
 import type { IndexReader } from './index-reader.js'
 import type { Reclaimer } from './reclaimer.js'
@@ -18,6 +19,7 @@ export interface PrunerOptions {
   readonly index: IndexReader
   readonly reclaimer: Reclaimer
   readonly blockReader: BlockReader
+  readonly damages: Damages
 }
 
 /** What a prune took away. */
@@ -113,7 +115,7 @@ export class Pruner {
   }
 
   async #drop(state: StreamState, blocks: readonly BlockSummary[]): Promise<void> {
-    const { meta, reclaimer, blockReader } = this.#options
+    const { meta, reclaimer, blockReader, damages } = this.#options
     const record = state.recordWithout(blocks)
     const steps: WriteStep[] = [
       ...blocks.map((block): WriteStep => ({ type: 'del', key: state.keys.at('block', block.firstOffset) })),
@@ -130,7 +132,10 @@ export class Pruner {
     } finally {
       state.pruningTo = 0
     }
-    for (const { arrival } of blocks) blockReader.forget(arrival)
+    for (const { stream, firstOffset: offset, arrival } of blocks) {
+      blockReader.forget(arrival)
+      damages.settle({ stream, offset })
+    }
     await reclaimer.delete(blocks)
   }
 

@@ -146,7 +146,7 @@ export class Store implements EventStore {
   readonly #blockReader: BlockReader
   readonly #reader: StreamReader
   readonly #listeners = new Set<CommitListener>()
-  readonly #damages = new Damages()
+  readonly #damages: Damages
   #retention: ReadonlyMap<string, Retention> = new Map()
   /** Groups with records of the state that were committed, and how many of them are surely on disk. */
   #stateCommits = 0
@@ -190,11 +190,12 @@ export class Store implements EventStore {
       ownNode: this.nodeId,
       isPublishing: () => performance.now() - this.#committedAt < PUBLISHING_MS,
     })
+    this.#damages = new Damages(health)
     this.#guard = new ClockGuard(options.clock)
     this.#upkeep = new Upkeep({
       ...parts,
       ...options,
-      pruner: new Pruner({ ...parts, blockReader: this.#blockReader }),
+      pruner: new Pruner({ ...parts, blockReader: this.#blockReader, damages: this.#damages }),
       guard: this.#guard,
       retentionOf: (state) => this.#retentionOf(state),
       endBlock: ({ stream, open: { firstOffset } }) => {

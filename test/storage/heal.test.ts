@@ -1,7 +1,7 @@
 import { cp } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { streamIdOf } from '../../core/index.js'
-import { CorruptRecordError, type CheckLine, type Store } from '../../storage/index.js'
+import { CorruptRecordError, KEEP_EVERYTHING, type CheckLine, type Store } from '../../storage/index.js'
 import { spoilBlocks, type Spoil } from '../support/block-damage.js'
 import { BLOCK, NAMES, openReplica, pull, settle } from '../support/replica.js'
 import { event, openTestStore, publish, readAll, until, type OpenedStore } from '../support/store.js'
@@ -153,4 +153,14 @@ t.test('a block that its owner would have to have signed twice does not take the
   const piece = await other.store.replicas.read(stream, 0, 1)
   t.equal(piece?.kind === 'block' ? (await again.store.replicas.healBlock(piece.bytes)).kind : '', 'other')
   t.equal(again.store.replicas.damagedBlocks().length, 1, 'it is still missing')
+})
+
+t.test('a damaged block that is pruned is a problem no more', async (t) => {
+  const { spoiled } = await openSpoiled(t, 'own', (block, part) => (block === 0 && part === 2 ? 'flip' : undefined))
+  await t.rejects(readAll(spoiled.store), CorruptRecordError)
+  t.equal(spoiled.store.problems().length, 1)
+  spoiled.store.setRetention(new Map([['default', { ...KEEP_EVERYTHING, maxEvents: 16 }]]))
+  await until(() => spoiled.store.problems().length === 0)
+  t.same(spoiled.store.replicas.damagedBlocks(), [])
+  t.ok((await readAll(spoiled.store)).length >= 16)
 })

@@ -157,12 +157,22 @@ export class Database {
       // The commit of a single record, which is most of them: a batch costs the event loop half as much again.
       if (steps.length === 1 && first?.type === 'put') {
         await this.#level.put(first.key, first.value, sync ? PUT_SYNCED : PUT)
-      } else await this.#level.batch(steps, { sync })
+      } else await this.#chain(steps).write({ sync })
     } catch (error) {
       throw this.#failed(error, 'cannot write to')
     } finally {
       this.#gate.leave()
     }
+  }
+
+  /** The steps one by one: a list of them takes the event loop twice as long. */
+  #chain(steps: readonly WriteStep[]) {
+    const batch = this.#level.batch()
+    for (const step of steps) {
+      if (step.type === 'put') batch.put(step.key, step.value)
+      else batch.del(step.key)
+    }
+    return batch
   }
 
   /** Does something while nothing is written, and no table is made but by compaction. Reads go on. */

@@ -218,7 +218,10 @@ export class CatchUp {
     // Events that nobody has would keep the signatures away that somebody has.
     const isEventsFirst = task === undefined || task.failures === 0 || seals === undefined
     if (from < head.nextOffset && isEventsFirst) return { kind: 'events', stretch: { from, to: head.nextOffset } }
-    return seals === undefined ? undefined : { kind: 'seals', from: seals }
+    if (seals !== undefined) return { kind: 'seals', from: seals }
+    // After power cuts others may hold signed blocks beyond the newest head that anybody has left.
+    const to = this.#options.peers.heldAnywhere(stream, from)
+    return to > from ? { kind: 'events', stretch: { from, to } } : undefined
   }
 
   /** @returns whether it helped */

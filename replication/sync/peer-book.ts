@@ -107,6 +107,15 @@ export class PeerBook {
     if (!this.#records.has(peer)) this.#records.set(peer, new PeerRecord())
   }
 
+  /** How far peers say that they hold a stream, at most; those left out that turned out to have less. */
+  heldAnywhere(stream: StreamId, offset: number): number {
+    let most = offset
+    for (const record of this.#records.values()) {
+      if (record.hasBehind(stream, most)) most = record.held.get(stream) ?? most
+    }
+    return most
+  }
+
   gone(peer: NodeId): void {
     this.#records.delete(peer)
   }

@@ -28,8 +28,8 @@ import { LocalStreams } from '../../replication/sync/local-streams.js'
 import { PeerBook } from '../../replication/sync/peer-book.js'
 import { spoilBlocks } from '../support/block-damage.js'
 import { Forger } from '../support/forgery.js'
-import { openReplica, TOPIC } from '../support/replica.js'
-import { openSwarmNode, quiet, type SwarmNode } from '../support/swarm-node.js'
+import { openReplica, pullStream, TOPIC } from '../support/replica.js'
+import { openSwarmNode, quiet, type SwarmNode, type SwarmNodeOptions } from '../support/swarm-node.js'
 import { event, openTestStore, publish, readAll, until } from '../support/store.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
@@ -41,6 +41,12 @@ async function converged(t: Test, nodes: readonly SwarmNode[]): Promise<void> {
   })
   const [first, ...others] = await Promise.all(nodes.map(({ store }) => readAll(store)))
   for (const other of others) t.same(other, first, 'and answer the same')
+}
+
+/** The same node after a restart. */
+async function reopen(t: Test, node: SwarmNode, options: SwarmNodeOptions): Promise<SwarmNode> {
+  await node.close()
+  return openSwarmNode(t, { ...options, path: node.path })
 }
 
 async function publishSome(node: SwarmNode, count: number, from = 0): Promise<void> {
@@ -200,6 +206,31 @@ t.test('what nobody connected has is told as a gap, until somebody comes who has
   await until(async () => (await readAll(third.store)).length === 200)
   t.same(third.replicator.stuck(), [])
   t.equal((await readAll(back.store)).length, 200)
+})
+
+t.test('signed blocks beyond the newest head that anybody has left are fetched', async (t) => {
+  const owner = await openTestStore(temporaryDirectory(t))
+  t.teardown(() => owner.close())
+  const [holder, other] = [await openSwarmNode(t), await openSwarmNode(t)]
+  const stream = streamIdOf(owner.store.nodeId, 0)
+  await publish(owner.store, [event('first')])
+  const head = await owner.store.replicas.signHead(stream)
+  for (const { store } of [holder, other]) {
+    t.equal((await store.replicas.saveHead(head!)).kind, 'ahead')
+    await pullStream(owner.store, store, stream)
+  }
+  for (let at = 1; at < 32; at++) await publish(owner.store, [event({ at })])
+  await until(async () => (await owner.store.streams()).every(({ tailEvents }) => tailEvents === 0))
+  await holder.store.replicas.applySeals(await owner.store.replicas.readSeals(stream, 0, 10))
+  for (const from of [1, 16]) {
+    const piece = await owner.store.replicas.read(stream, from, 1)
+    if (piece?.kind === 'block') await holder.store.replicas.applyBlock(piece.bytes)
+  }
+  t.equal(holder.store.replicas.status(stream)?.nextOffset, 32)
+  t.equal(holder.store.replicas.status(stream)?.head?.nextOffset, 1)
+  const back = await reopen(t, other, { peers: holder.transport.addresses() })
+  await until(() => back.store.replicas.status(stream)?.nextOffset === 32)
+  await converged(t, [holder, back])
 })
 
 t.test('no more streams are taken of others than the policy allows', async (t) => {

@@ -292,9 +292,16 @@ const standIn = {
     const { disk, life } = handleOf(this)
     await disk.write(life, this.location, [{ type: 'put', key, value: Buffer.from(value) }], sync)
   },
-  async batch(this: Level, steps: Step[], { sync = false }: { sync?: boolean } = {}): Promise<void> {
-    const { disk, life } = handleOf(this)
-    await disk.write(life, this.location, [...steps], sync)
+  batch(this: Level) {
+    const steps: Step[] = []
+    return {
+      put: (key: Buffer, value: Buffer) => steps.push({ type: 'put', key, value }),
+      del: (key: Buffer) => steps.push({ type: 'del', key }),
+      write: async ({ sync = false }: { sync?: boolean } = {}) => {
+        const { disk, life } = handleOf(this)
+        await disk.write(life, this.location, steps, sync)
+      },
+    }
   },
   async clear(this: Level, range: Range): Promise<void> {
     const { disk, life } = handleOf(this)

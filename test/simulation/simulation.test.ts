@@ -13,6 +13,7 @@ const FOUND = [
   4102, // behind blocks that nobody could sign any more a replica took no others
   4128, // after a restart heads said less of what was pruned than before it
   4161, // a fork was taken for signatures that are missing
+  8001, // signed blocks beyond the newest head that was left after power cuts were asked for by nobody
   1006, // signatures were not asked for while events were missing that nobody has
 ]
 

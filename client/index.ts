@@ -37,7 +37,7 @@ export {
 } from './errors.js'
 export type { EventDraft } from './event-draft.js'
 export { fetchTransport } from './fetch-transport.js'
-export { splitLineBytes } from './lines.js'
+export { splitLineBytes, splitLines } from './lines.js'
 export type { IdentityInfo, Readiness, ReloadInfo, TopicInfo } from './node-info.js'
 export type { LogLine, LogSeverity, RunningQuery } from './operation.js'
 export type { AlarmReport, PeerReport, PeersReport } from './peers.js'
@@ -52,11 +52,14 @@ export type {
   StateCommit,
   StateCondition,
   StateEntry,
+  StateImport,
+  StateImportOptions,
   StateInfo,
   StateOperation,
   StatePage,
   StateTxn,
   StateTxnResult,
+  StateVerified,
   Ttl,
   Version,
 } from './state-types.js'

@@ -91,3 +91,41 @@ export interface StateInfo {
   readonly sameCommitAppend: boolean
   readonly durable: boolean
 }
+
+/** How part of an export is taken over. */
+export interface StateImportOptions {
+  /** Also entries that are there with another value; else those stay. */
+  readonly overwrite?: boolean
+  /** Only find out what would be. */
+  readonly dryRun?: boolean
+}
+
+/** What an import came to. */
+export interface StateImport {
+  readonly imported: number
+  /** There already, with the same value. */
+  readonly same: number
+  /** By how much the state grows. */
+  readonly bytes: number
+  readonly remarks: readonly {
+    readonly type: string
+    /** Of an idempotency key. */
+    readonly app?: string
+    readonly key: string
+    readonly outcome: 'expired' | 'kept' | 'overwritten'
+  }[]
+}
+
+/** Whether the state is whole. */
+export interface StateVerified {
+  readonly records: number
+  readonly entries: number
+  /** Whether nothing was written meanwhile, so that the sums could be compared. */
+  readonly still: boolean
+  readonly repaired: boolean
+  readonly faults: readonly {
+    readonly record: string
+    readonly kind: 'damaged' | 'index' | 'count'
+    readonly problem: string
+  }[]
+}

@@ -1,15 +1,19 @@
 import { NodeUnreachableError, OutcomeUnknownError, RequestRefusedError } from './errors.js'
 import { followOverHttp } from './http-answer.js'
+import { splitLines } from './lines.js'
 import type { Requests } from './requests.js'
 import { DEFAULT_PAUSES, retryPauseMs } from './retry.js'
 import type {
   StateCommit,
   StateEntry,
+  StateImport,
+  StateImportOptions,
   StateInfo,
   StateOperation,
   StatePage,
   StateTxn,
   StateTxnResult,
+  StateVerified,
   Ttl,
   Version,
 } from './state-types.js'
@@ -205,6 +209,41 @@ export class StateClient {
     const info = await this.#requests.askJson('GET', `${BASE}/info`, undefined, signal)
     const { revision, ...rest } = info as { revision: string } & Omit<StateInfo, 'revision'>
     return { ...rest, revision: BigInt(revision) }
+  }
+
+  /**
+   * What another node could take over, as lines of JSON; the last one, of the type `end`, makes it whole. For operators, over
+   * the Unix socket.
+   */
+  async *exportLines(
+    { prefix, kinds }: { readonly prefix?: string | undefined; readonly kinds?: string | undefined } = {},
+    signal?: AbortSignal,
+  ): AsyncGenerator<string, void, undefined> {
+    const parameters = new URLSearchParams({
+      ...(prefix === undefined ? {} : { prefix }),
+      ...(kinds === undefined ? {} : { kinds }),
+    })
+    const path = `${BASE}/export?${parameters.toString()}`
+    const { body } = await this.#requests.ask('GET', path, undefined, signal)
+    yield* splitLines(body)
+  }
+
+  /** Takes over part of an export, all of it or nothing. For operators, over the Unix socket. @param lines the first one included */
+  async importLines(lines: string, options: StateImportOptions = {}, signal?: AbortSignal): Promise<StateImport> {
+    const { overwrite = false, dryRun = false } = options
+    const path = `${BASE}/import?overwrite=${String(overwrite)}&dryRun=${String(dryRun)}`
+    return (await this.#requests.askJson('POST', path, lines, signal)) as StateImport
+  }
+
+  /** Looks at every record; with `repair` what is damaged is given up. For operators, over the Unix socket. */
+  async verify(repair: boolean, signal?: AbortSignal): Promise<StateVerified> {
+    const path = `${BASE}/verify?repair=${String(repair)}`
+    return (await this.#requests.askJson('POST', path, undefined, signal)) as StateVerified
+  }
+
+  /** Gives back the room of what is expired or deleted. For operators, over the Unix socket. */
+  async compact(signal?: AbortSignal): Promise<void> {
+    await this.#requests.askJson('POST', `${BASE}/compact`, undefined, signal)
   }
 
   /** The request id makes it safe to ask again. */

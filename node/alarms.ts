@@ -46,6 +46,7 @@ const OF_PROBLEM: Readonly<Record<ProblemKind, readonly [kind: AlarmKind, advice
     'gap',
     'see to the disk; blocks that another node has come back by themselves; `millrace verify` says what is lost, a backup gives it back',
   ],
+  state: ['damage', 'run `millrace state verify`, which says what is lost; `--repair` gives it up and goes on'],
   fork: [
     'fork',
     'run `millrace identity epoch` on a restored node, `millrace identity renew` on all but one of the nodes that share a key',

@@ -30,6 +30,12 @@ export interface RecordStore {
   page(range: RecordRange): Promise<[Buffer, Buffer][]>
   /** Resolves when it is durable. @throws what the decision throws; then nothing has changed */
   commit(decision: StateDecision): Promise<void>
+  /** As {@link page}, but what is damaged comes without its content. Where nothing can be damaged there is none. */
+  survey?(range: RecordRange): Promise<[Buffer, Buffer | undefined][]>
+  /** Nothing that is damaged is left. */
+  mended?(): void
+  /** Gives back the room of what was deleted. */
+  compact?(): Promise<void>
 }
 
 /** Where the state is kept. */

@@ -49,7 +49,8 @@ function holds(draft: Draft, condition: Condition): boolean {
   return value === undefined || (entry !== undefined && isSameJson(entry.text, value))
 }
 
-function isSameJson(one: string, other: string): boolean {
+/** Whether two JSON texts stand for the same value. */
+export function isSameJson(one: string, other: string): boolean {
   return one === other || isDeepStrictEqual(JSON.parse(one), JSON.parse(other))
 }
 

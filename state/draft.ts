@@ -37,6 +37,11 @@ export class Draft {
     return this.#head.revision + 1
   }
 
+  /** Keys and values of all entries, with what was changed. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** What is expired is as good as gone. */
   entry(key: string): Stored | undefined {
     return this.record(entryKey(key))

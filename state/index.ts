@@ -7,6 +7,7 @@ export {
   type StateCapabilities,
 } from './backend.js'
 export type { Change, CommittedChanges } from './change-log.js'
+export type { StateCheck, StateFault } from './check.js'
 export type { Ttl } from './draft.js'
 export {
   CompactedError,
@@ -18,6 +19,7 @@ export {
   StateKeyError,
   StateTooLargeError,
 } from './errors.js'
+export type { ExportRequest } from './export.js'
 export { COUNTER_MAX, COUNTER_MIN, MAX_VALUE_BYTES } from './limits.js'
 export { Namespaces } from './namespaces.js'
 export type { Page, ScanRequest } from './scan.js'
@@ -33,4 +35,13 @@ export {
 } from './remote-errors.js'
 export { State, type StateCounters, type StateInfo, type StateOptions } from './state.js'
 export type { StateLogger } from './state-logger.js'
+export {
+  TRANSFER_KINDS,
+  type ExportedItem,
+  type ImportRemark,
+  type ImportReport,
+  type ImportRequest,
+  type TransferItem,
+  type TransferKind,
+} from './transfer.js'
 export type { Append, Appended, Condition, Entry, Operation, OperationResult, TxnRequest, TxnResult } from './txn.js'

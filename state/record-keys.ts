@@ -75,6 +75,12 @@ export function requestCountKey(app: string): Buffer {
   return tagged(RECORD.requestCount, Buffer.from(app))
 }
 
+/** What a key of {@link requestKey} names. */
+export function parseRequestName(record: Buffer): { readonly app: string; readonly id: string } {
+  const [app = '', ...rest] = record.toString('utf8', 1).split('\0')
+  return { app, id: rest.join('\0') }
+}
+
 /** The app of a key of {@link requestCountKey}. */
 export function appOfRequestCount(key: Buffer): string {
   return key.toString('utf8', 1)

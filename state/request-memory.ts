@@ -88,9 +88,14 @@ function countRequests({ view }: Draft, app: string, change: number): void {
     view.delete(key)
     return
   }
+  view.put(key, encodeCount(count))
+}
+
+/** How many answers of an app are remembered, as it is stored. */
+export function encodeCount(count: number): Buffer {
   const content = Buffer.allocUnsafe(8)
   content.writeDoubleBE(count)
-  view.put(key, content)
+  return content
 }
 
 function dropFromOrder({ view }: Draft, app: string, id: string, { lifetime }: Stored): void {

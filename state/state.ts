@@ -1,15 +1,20 @@
 import { AbortedError, type Clock } from '../core/index.js'
-import type { AppendRequest } from '../storage/index.js'
-import type { StateBackend } from './backend.js'
-import { ChangeLog, type CommittedChanges } from './change-log.js'
+import { StoreCorruptError, type AppendRequest } from '../storage/index.js'
+import type { RecordStore, StateBackend } from './backend.js'
+import { ChangeLog, type Change, type CommittedChanges } from './change-log.js'
+import { checkRecords, type StateCheck } from './check.js'
+import { decideImport, keysOfImport, RehearsalEnd } from './decide-import.js'
 import { decideTxn, keysOfTxn } from './decide-txn.js'
 import { Draft } from './draft.js'
+import { exportItems, type ExportRequest } from './export.js'
 import { entryKey, HEAD_KEY } from './record-keys.js'
-import { decodeHead, decodeStored } from './records.js'
+import { decodeHead, decodeStored, encodeHead, FIRST_HEAD, type Head } from './records.js'
+import { isMendable, repairRecords } from './repair.js'
 import { readPage, type Page, type ScanRequest } from './scan.js'
 import type { StateLogger } from './state-logger.js'
 import { StateTime } from './state-time.js'
 import { Sweeper } from './sweeper.js'
+import type { ExportedItem, ImportReport, ImportRequest } from './transfer.js'
 import type { Entry, TxnRequest, TxnResult } from './txn.js'
 
 /** What {@link State.open} takes. */
@@ -52,6 +57,12 @@ export interface StateCounters {
 /** By how much revisions jump when the store goes on from a backup, so that none of those given out since is valid. */
 const EPOCH_STEP = 2 ** 32
 
+/** By how much the number of the run jumps when it was lost. */
+const RUN_STEP = 2 ** 20
+
+/** How often a repair looks for what is left. */
+const REPAIR_ROUNDS = 100
+
 /** Bytes that a write takes beside its texts, about. */
 const OVERHEAD = 256
 
@@ -68,6 +79,8 @@ export class State implements AsyncDisposable {
   /** Commits that may be visible already, while nobody has been told. */
   #underWay = 0
   #counters = { reads: 0, commits: 0, conflicts: 0, refused: 0, expired: 0, watchers: 0 }
+  /** Until when nobody else may write, if so. */
+  #held: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
   private constructor(options: StateOptions, time: StateTime, revision: number) {
@@ -84,10 +97,10 @@ export class State implements AsyncDisposable {
 
   /** Notes that a run begins, from where on its records expire by the monotonic clock. */
   static async open(options: StateOptions): Promise<State> {
-    const { backend, clock, logger, maxBytes } = options
+    const { backend, clock, logger } = options
     const { records } = backend
-    const found = await records.get(HEAD_KEY)
-    const head = decodeHead(found)
+    const found = await readHead(records, logger)
+    const head = found ?? FIRST_HEAD
     const time = new StateTime(clock, head.run + 1, head.wallMs)
     if (time.isBehind) {
       logger.warn(
@@ -96,15 +109,8 @@ export class State implements AsyncDisposable {
       )
     }
     const revision = firstRevision(options, found === undefined, head.revision, head.epoch)
-    await records.commit({
-      keys: [HEAD_KEY],
-      appends: [],
-      bytes: OVERHEAD,
-      decide: (view) => {
-        new Draft(view, time, maxBytes).putHead({ revision, epoch: records.epoch })
-      },
-      committed: () => undefined,
-    })
+    const { wallMs, run } = time
+    await writeHead(records, { ...head, revision, epoch: records.epoch, wallMs, run })
     const state = new State(options, time, revision)
     state.#sweeper.start()
     return state
@@ -188,9 +194,56 @@ export class State implements AsyncDisposable {
     }
   }
 
+  /**
+   * What another state could take over, entries as they are at this moment.
+   *
+   * @throws CompactedError when so much changes meanwhile that the moment is not remembered any more
+   */
+  export(request: ExportRequest): { readonly revision: number; readonly items: AsyncGenerator<ExportedItem> } {
+    const { records } = this.#options.backend
+    const { revision } = this
+    const source = { records, time: this.#time, scan: (page: ScanRequest) => this.scan(page) }
+    return { revision, items: exportItems(request, revision, source) }
+  }
+
+  /**
+   * Takes over what was exported elsewhere, all of the request or nothing. What is there already stays, so an import that
+   * broke off may be begun anew.
+   *
+   * @throws StateFullError
+   */
+  async import(request: ImportRequest): Promise<ImportReport> {
+    const bytes = request.items.reduce((sum, { name, value }) => sum + OVERHEAD + name.length + value.length, 0)
+    if (!request.isRehearsal) await this.#goBeyond(request.revision)
+    try {
+      return await this.#change(keysOfImport(request), [], bytes, (draft) => decideImport(draft, request))
+    } catch (error) {
+      if (error instanceof RehearsalEnd) return error.report
+      throw error
+    }
+  }
+
   /** Takes away what is expired; done now and then by itself. */
   sweep(): Promise<void> {
     return this.#sweeper.sweep()
+  }
+
+  /**
+   * Looks at every record. With `repairs` writes wait meanwhile: what is damaged is given up, and what can be found out anew
+   * is written anew.
+   */
+  async check(repairs: boolean, signal: AbortSignal): Promise<StateCheck> {
+    const { records } = this.#options.backend
+    if (repairs) return this.#alone(() => this.#repair(signal))
+    const check = await checkRecords(records, signal)
+    if (check.faults.every(({ kind }) => kind !== 'damaged')) records.mended?.()
+    return check
+  }
+
+  /** Takes away what is expired, and gives back its room. */
+  async compact(): Promise<void> {
+    await this.sweep()
+    await this.#options.backend.records.compact?.()
   }
 
   async info(): Promise<StateInfo> {
@@ -223,6 +276,53 @@ export class State implements AsyncDisposable {
     return this.close()
   }
 
+  /** Does something while nobody else writes. */
+  async #alone<R>(work: () => Promise<R>): Promise<R> {
+    while (this.#held !== undefined) await this.#held
+    const done = work()
+    this.#held = done.then(
+      () => undefined,
+      () => undefined,
+    )
+    try {
+      return await done
+    } finally {
+      this.#held = undefined
+    }
+  }
+
+  /** @returns what was found before */
+  async #repair(signal: AbortSignal): Promise<StateCheck> {
+    const { records } = this.#options.backend
+    await this.#settled()
+    const check = await checkRecords(records, signal)
+    if (check.faults.length === 0) return check
+    const changes: Change[] = []
+    let left = check
+    // What was mended may show more, such as an entry whose index was damaged.
+    for (let round = 0; round < REPAIR_ROUNDS && left.faults.some(isMendable); round++) {
+      changes.push(...(await repairRecords(records, left.faults)))
+      left = await checkRecords(records, signal)
+    }
+    const isLost = check.faults.some(({ record, kind }) => kind === 'damaged' && record.equals(HEAD_KEY))
+    const head = isLost ? countHead(left) : decodeHead(await records.get(HEAD_KEY))
+    const revision = Math.max(head.revision, left.greatestVersion, this.revision) + (changes.length > 0 ? 1 : 0)
+    const { wallMs, run } = this.#time
+    const { entries, bytes } = left
+    await writeHead(records, { revision, entries, bytes, wallMs, run, epoch: records.epoch })
+    this.#noted({ revision, changes })
+    if (!left.faults.some(isMendable)) records.mended?.()
+    return check
+  }
+
+  /** What changes from now on gets a greater revision than this. */
+  async #goBeyond(revision: number): Promise<void> {
+    if (this.revision >= revision) return
+    await this.#change([HEAD_KEY], [], 0, (draft) => {
+      if (draft.revision < revision) draft.putHead({ revision })
+    })
+  }
+
   /** Resolves when everybody has been told of all that could be read when it was called. */
   async #settled(): Promise<void> {
     if (this.#underWay === 0) return
@@ -244,6 +344,7 @@ export class State implements AsyncDisposable {
   ): Promise<R> {
     const { backend, maxBytes } = this.#options
     let outcome: { readonly answer: R; readonly changes: CommittedChanges } | undefined
+    while (this.#held !== undefined) await this.#held
     this.#underWay++
     try {
       await backend.records.commit({
@@ -272,6 +373,35 @@ export class State implements AsyncDisposable {
     for (const { isExpiry } of commit.changes) if (isExpiry) this.#counters.expired++
     this.#log.add(commit)
   }
+}
+
+/** What is known of the state as a whole; found out anew when that is damaged. */
+async function readHead(records: RecordStore, logger: StateLogger): Promise<Head | undefined> {
+  try {
+    const found = await records.get(HEAD_KEY)
+    return found === undefined ? undefined : decodeHead(found)
+  } catch (error) {
+    if (!(error instanceof StoreCorruptError)) throw error
+    logger.warn({ event: 'state.head.damaged', err: error }, 'the state as a whole is counted anew')
+    return countHead(await checkRecords(records, new AbortController().signal))
+  }
+}
+
+/** The number of the run is not known for sure: as that of a lifetime it must not come again. */
+function countHead({ entries, bytes, greatestVersion, greatestRun }: StateCheck): Head {
+  return { ...FIRST_HEAD, entries, bytes, revision: greatestVersion + EPOCH_STEP, run: greatestRun + RUN_STEP }
+}
+
+function writeHead(records: RecordStore, head: Head): Promise<void> {
+  return records.commit({
+    keys: [],
+    appends: [],
+    bytes: OVERHEAD,
+    decide: (view) => {
+      view.put(HEAD_KEY, encodeHead(head))
+    },
+    committed: () => undefined,
+  })
 }
 
 /** Never one that was given out before. */

@@ -45,6 +45,8 @@ export interface StateSpaceOptions {
   readonly meta: Database
   readonly epoch: () => number
   readonly commit: (decision: StateDecision) => Promise<void>
+  /** A record is damaged, or nothing that is damaged is left. */
+  readonly onDamage: (problem: StoreCorruptError | undefined) => void
 }
 
 /** Records beside the events of a topic, changed in the same commits. Keys and contents are their keeper's business. */
@@ -61,16 +63,36 @@ export class StateSpace {
   }
 
   /** What is durable. @throws StoreCorruptError */
-  async get(key: Buffer): Promise<Buffer | undefined> {
-    const stored = storedKey(key)
-    const value = await this.#options.meta.get(stored)
-    return value === undefined ? undefined : contentOf(stored, value)
+  get(key: Buffer): Promise<Buffer | undefined> {
+    return this.#noting(async () => {
+      const stored = storedKey(key)
+      const value = await this.#options.meta.get(stored)
+      return value === undefined ? undefined : contentOf(stored, value)
+    })
   }
 
   /** Records in the order of their keys, as they were at one moment. @throws StoreCorruptError */
-  async page({ limit, reverse = false, ...range }: PageRequest): Promise<[Buffer, Buffer][]> {
-    const found = await this.#options.meta.page({ ...storedRange(range), limit, reverse })
-    return found.map(([key, value]) => [key.subarray(1), contentOf(key, value)])
+  page({ limit, reverse = false, ...range }: PageRequest): Promise<[Buffer, Buffer][]> {
+    return this.#noting(async () => {
+      const found = await this.#options.meta.page({ ...storedRange(range), limit, reverse })
+      return found.map(([key, value]) => [key.subarray(1), contentOf(key, value)])
+    })
+  }
+
+  /** As {@link page}, but what is damaged comes without its content. */
+  async survey({ limit, ...range }: PageRequest): Promise<[Buffer, Buffer | undefined][]> {
+    const found = await this.#options.meta.page({ ...storedRange(range), limit })
+    return found.map(([key, value]) => [key.subarray(1), openChecked(key, value)])
+  }
+
+  /** Nothing that is damaged is left. */
+  mended(): void {
+    this.#options.onDamage(undefined)
+  }
+
+  /** Gives back the room of what was deleted. */
+  compact(): Promise<void> {
+    return this.#options.meta.compact(Buffer.of(KIND.state), Buffer.of(KIND.state + 1))
   }
 
   /**
@@ -79,7 +101,16 @@ export class StateSpace {
    * @throws what the decision throws, and what {@link EventStore.append} does; then nothing was written
    */
   commit(decision: StateDecision): Promise<void> {
-    return this.#options.commit(decision)
+    return this.#noting(() => this.#options.commit(decision))
+  }
+
+  async #noting<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof StoreCorruptError) this.#options.onDamage(error)
+      throw error
+    }
   }
 }
 
@@ -113,5 +144,7 @@ export function contentOf(key: Buffer, value: Buffer): Buffer {
   const content = openChecked(key, value)
   if (content !== undefined) return content
   const name = JSON.stringify(key.toString('utf8', 1))
-  throw new StoreCorruptError(`the stored state ${name} is damaged; restore the data directory from a backup`)
+  throw new StoreCorruptError(
+    `the stored state ${name} is damaged; a backup may have it, millrace state verify --repair gives it up`,
+  )
 }

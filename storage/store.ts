@@ -165,6 +165,10 @@ export class Store implements EventStore {
       meta,
       epoch: () => streams.epoch,
       commit: (decision) => this.#decide(decision),
+      onDamage: (problem) => {
+        if (problem === undefined) parts.health.clear('state')
+        else parts.health.raise('state', problem.message)
+      },
     })
     this.#committer = new Committer({
       meta,

@@ -2,24 +2,31 @@ import type { Client, StateEntry, StateWrite, Version } from '../../client/index
 import type { Call, Command } from '../command.js'
 import { CONNECT_OPTIONS, withOperator } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
+import { exportState } from '../state/export-state.js'
+import { importState } from '../state/import-state.js'
+import { verifyState } from '../state/verify-state.js'
 import { renderTable } from '../table.js'
 import { write } from '../terminal.js'
 import { formatBytes, formatCount, formatTime } from '../units.js'
 import { unknownAction } from '../unknown-action.js'
 import { UsageError } from '../usage-error.js'
 
-const ACTIONS = ['ls', 'get', 'set', 'delete', 'watch', 'info'] as const
+const ACTIONS = ['ls', 'get', 'set', 'delete', 'watch', 'info', 'export', 'import', 'verify', 'compact'] as const
 
 type Action = (typeof ACTIONS)[number]
 
 export const state: Command = {
   name: 'state',
-  summary: 'Read, change and watch the entries of a node',
-  usage: '[FLAGS] ls [PREFIX] | get KEY | set KEY VALUE | delete KEY | watch [PREFIX] | info',
+  summary: 'Read, change and watch the entries of a node, take them elsewhere, check them',
+  usage:
+    '[FLAGS] ls [PREFIX] | get KEY | set KEY VALUE | delete KEY | watch [PREFIX] | info | export [PREFIX] | import FILE | verify | compact',
   details: [
     'Entries are the same for everybody at once; each write gives a new version, and --if-version makes it depend on the old one',
     '(0 for an entry that must not be there yet). VALUE is JSON. Over the Unix socket keys are given whole, as ls prints them;',
     'with --app or over the network they are those of an app. Ctrl-C ends watch.',
+    'export writes lines of JSON to stdout, the last one makes them whole. import gives entries new versions and keeps what is left',
+    'of their times; what is there already stays, so an import that broke off may be begun anew; --dry-run says what would be lost.',
+    'verify looks at every record; with --repair what is damaged is given up. compact gives back room.',
   ].join('\n'),
   examples: [
     'millrace state ls',
@@ -27,16 +34,25 @@ export const state: Command = {
     `millrace state set com.example.app/order/4711 '{"state":"new"}' --if-version 0 --ttl 60000`,
     'millrace state watch com.example.app/order/ -j',
     'millrace state info',
+    'millrace state export > state.ndjson',
+    'millrace state import state.ndjson --dry-run',
   ],
   options: {
     'if-version': { type: 'string', value: 'N', help: 'set, delete: only if the entry has this version; 0 is absent' },
     ttl: { type: 'string', value: 'MS', help: 'set: milliseconds to live, or keep' },
     from: { type: 'string', value: 'N', help: 'watch: what follows this revision' },
+    kinds: { type: 'string', value: 'LIST', help: 'export: of kv (entries), dedup (idempotency keys); by default all' },
+    overwrite: { type: 'boolean', help: 'import: also entries that are there with another value' },
+    'dry-run': { type: 'boolean', help: 'import: only say what would be done, and what would be lost' },
+    repair: { type: 'boolean', help: 'verify: give up what is damaged, while writes wait' },
     ...CONNECT_OPTIONS,
   },
   jsonHelp: 'print one line of JSON; watch: one for each commit',
-  completes: { words: ACTIONS },
-  exits: { [EXIT.failure]: 'also: there is no such entry, or it has another version' },
+  completes: { words: ACTIONS, files: true },
+  exits: {
+    [EXIT.failure]: 'also: there is no such entry, or it has another version; import: the file is only a part',
+    [EXIT.damage]: 'verify: the state is not whole',
+  },
   mostArguments: 3,
   run: runState,
 }
@@ -63,22 +79,33 @@ const ARGUMENTS: Readonly<Record<Action, readonly [least: number, most: number]>
   delete: [1, 1],
   watch: [0, 1],
   info: [0, 0],
+  export: [0, 1],
+  import: [1, 1],
+  verify: [0, 0],
+  compact: [0, 0],
 }
+
+const NEEDS: Partial<Readonly<Record<Action, string>>> = { set: 'KEY and VALUE', import: 'FILE, or - for stdin' }
 
 /** Actions that know a flag. */
 const FLAGS: Readonly<Record<string, readonly Action[]>> = {
   'if-version': ['set', 'delete'],
   ttl: ['set'],
   from: ['watch'],
+  kinds: ['export'],
+  overwrite: ['import'],
+  'dry-run': ['import'],
+  repair: ['verify'],
 }
 
 function checkArguments(action: Action, call: Call): void {
   const count = call.args.length - 1
   const [least, most] = ARGUMENTS[action]
-  if (count < least) throw new UsageError(`millrace state ${action} needs ${least === 2 ? 'KEY and VALUE' : 'KEY'}`)
+  if (count < least) throw new UsageError(`millrace state ${action} needs ${NEEDS[action] ?? 'KEY'}`)
   if (count > most) throw new UsageError(`unexpected argument '${call.args[most + 1] ?? ''}'`)
   for (const [flag, actions] of Object.entries(FLAGS)) {
-    if (call.text(flag) !== undefined && !actions.includes(action)) {
+    const isGiven = state.options[flag]?.type === 'boolean' ? call.flag(flag) : call.text(flag) !== undefined
+    if (isGiven && !actions.includes(action)) {
       throw new UsageError(`--${flag} is for ${actions.join(' and ')}`)
     }
   }
@@ -98,6 +125,14 @@ function perform(call: Call, client: Client, action: Action, key: string, value:
       return watch(call, client, key)
     case 'info':
       return info(call, client)
+    case 'export':
+      return exportState(call, client, key)
+    case 'import':
+      return importState(call, client, key)
+    case 'verify':
+      return verifyState(call, client)
+    case 'compact':
+      return compact(call, client)
   }
 }
 
@@ -208,6 +243,13 @@ async function info(call: Call, client: Client): Promise<number> {
     `size      ${formatBytes(bytes)} of ${formatBytes(maxBytes)}`,
   ]
   await write(call.terminal.stdout, `${lines.join('\n')}\n`)
+  return EXIT.ok
+}
+
+async function compact(call: Call, client: Client): Promise<number> {
+  await client.state.compact(call.terminal.signal)
+  if (call.json) await writeResult(call, { compacted: true })
+  else await write(call.terminal.stdout, 'compacted\n')
   return EXIT.ok
 }
 

@@ -18,6 +18,7 @@ const TITLES: Readonly<Record<string, string>> = {
   'network-key': 'Wrong key',
   identity: 'Wrong identity',
   damage: 'Damage: stored data have changed',
+  state: 'Damage: records of the state have changed',
   names: 'Damage: the names of streams are lost',
   misbehaved: 'A member breaks the rules',
   'too-many-streams': 'Too many streams',

@@ -22,6 +22,7 @@ import { DEFAULT_TIMERS, type AccessRules, type ApiOptions } from './options.js'
 import { addQueryRoutes } from './query-routes.js'
 import { Routes } from './routes.js'
 import { addStateRoutes } from './state-routes.js'
+import { addStateTransferRoutes } from './state-transfer-routes.js'
 import { SocketUpgrade } from './socket-upgrade.js'
 import { addStreamRoutes } from './stream-routes.js'
 
@@ -78,6 +79,7 @@ function allRoutes(): Routes {
   const parts = [
     addEventRoutes,
     addStateRoutes,
+    addStateTransferRoutes,
     addAuditRoutes,
     addIngestRoutes,
     addNodeRoutes,

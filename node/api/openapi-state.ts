@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { ErrorBody } from './additions.js'
-import { APP, inUrl, items, json, OWNER, reference, refusals, type Part } from './openapi-parts.js'
+import { APP, inUrl, items, json, OPERATOR, OWNER, reference, refusals, type Part } from './openapi-parts.js'
 import { exactly, integer } from './reply-schemas.js'
 import {
   ConditionalPublishReply,
@@ -11,6 +11,7 @@ import {
   StateTxnReply,
   StateWritten,
 } from './state-replies.js'
+import { StateCheckReply, StateExportLine, StateImportReply } from './state-transfer.js'
 
 const Decimals = Type.Union([Type.String({ pattern: '^-?[0-9]+$' }), Type.Integer()])
 
@@ -117,7 +118,7 @@ const WatchLine = Type.Union(
 )
 
 /** What is referred to by name. */
-export const STATE_SCHEMAS = { WatchLine }
+export const STATE_SCHEMAS = { WatchLine, StateExportLine }
 
 const BODY_REFUSALS = { 400: reference('Error'), 413: reference('Error'), ...refusals() }
 
@@ -202,6 +203,7 @@ export function statePaths(): Part {
         responses: { 200: json(StateInfoReply), ...refusals() },
       },
     },
+    ...transferPaths(),
     '/api/millrace/v1/events/publish': {
       post: {
         operationId: 'publishConditionally',
@@ -212,6 +214,61 @@ export function statePaths(): Part {
         ],
         requestBody: body(PublishBody),
         responses: { 200: json(ConditionalPublishReply), 409: json(OffsetConflict), ...BODY_REFUSALS },
+      },
+    },
+  }
+}
+
+function transferPaths(): Part {
+  return {
+    '/api/millrace/v1/state/export': {
+      get: {
+        operationId: 'stateExport',
+        summary: 'What another state could take over; for operators',
+        security: OPERATOR,
+        parameters: [
+          inUrl('prefix', 'Of the keys of entries'),
+          inUrl('kinds', '`kv` are entries, `dedup` idempotency keys; by default both, separated by commas'),
+        ],
+        responses: {
+          200: {
+            description: 'Ends with a line of the type `end`',
+            content: { 'application/x-ndjson': items('StateExportLine') },
+          },
+          400: reference('Error'),
+          410: json(Compacted),
+          ...refusals(),
+        },
+      },
+    },
+    '/api/millrace/v1/state/import': {
+      post: {
+        operationId: 'stateImport',
+        summary: 'Takes over part of an export, its first line included, all of it or nothing; for operators',
+        security: OPERATOR,
+        parameters: [
+          inUrl('overwrite', '`true`: also entries that are there with another value'),
+          inUrl('dryRun', '`true`: only says what would be'),
+        ],
+        requestBody: { required: true, content: { 'application/x-ndjson': items('StateExportLine') } },
+        responses: { 200: json(StateImportReply), 507: reference('Error'), ...BODY_REFUSALS },
+      },
+    },
+    '/api/millrace/v1/state/verify': {
+      post: {
+        operationId: 'stateVerify',
+        summary: 'Looks at every record of the state; for operators',
+        security: OPERATOR,
+        parameters: [inUrl('repair', '`true`: gives up what is damaged, while writes wait')],
+        responses: { 200: json(StateCheckReply), 400: reference('Error'), ...refusals() },
+      },
+    },
+    '/api/millrace/v1/state/compact': {
+      post: {
+        operationId: 'stateCompact',
+        summary: 'Gives back the room of what is expired or deleted; for operators',
+        security: OPERATOR,
+        responses: { 200: json(exactly({ compacted: Type.Literal(true) }, 'Done')), ...refusals() },
       },
     },
   }

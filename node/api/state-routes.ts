@@ -14,10 +14,10 @@ import { StateWatchForm } from './state-watch-form.js'
 import { parsePublish, parseTxn } from './txn-body.js'
 import { whileWanted } from './while-wanted.js'
 
-const BASE = '/api/millrace/v1/state'
+export const STATE_BASE = '/api/millrace/v1/state'
 
 /** Bytes of a request body; a value of the greatest length may be written with escapes. */
-const MAX_BODY_BYTES = 8 * 1024 * 1024
+export const MAX_BODY_BYTES = 8 * 1024 * 1024
 
 /** Entries of a page. */
 const DEFAULT_LIMIT = 100
@@ -34,20 +34,21 @@ const EXPOSED: readonly string[] = ['access-control-expose-headers', 'etag']
 export function addStateRoutes(routes: Routes): Routes {
   const json = { admission: 'owner', produces: 'application/json' } as const
   return routes
-    .below(`${BASE}/kv`, {
+    .below(`${STATE_BASE}/kv`, {
       GET: { ...json, run: getEntry },
       PUT: { ...json, takesJson: true, run: putEntry },
       DELETE: { ...json, run: deleteEntry },
     })
-    .at(`${BASE}/txn`, { POST: { ...json, takesJson: true, run: runTxn } })
-    .at(`${BASE}/watch`, { GET: { admission: 'owner', produces: WATCH_TYPES, run: watch } })
-    .at(`${BASE}/info`, { GET: { ...json, run: sendInfo } })
+    .at(`${STATE_BASE}/txn`, { POST: { ...json, takesJson: true, run: runTxn } })
+    .at(`${STATE_BASE}/watch`, { GET: { admission: 'owner', produces: WATCH_TYPES, run: watch } })
+    .at(`${STATE_BASE}/info`, { GET: { ...json, run: sendInfo } })
     .at('/api/millrace/v1/events/publish', {
       POST: { admission: 'app', produces: 'application/json', takesJson: true, run: publish },
     })
 }
 
-function serviceOf({ options: { state } }: ApiContext): StateService {
+/** @throws ApiError where nothing keeps one */
+export function serviceOf({ options: { state } }: ApiContext): StateService {
   if (state === undefined) throw new ApiError('ERR_NOT_FOUND', 'This node keeps no state.')
   return state
 }
@@ -65,7 +66,7 @@ function bodyOf({ request, lease }: Exchange, { timers }: ApiContext): Promise<B
 function keyText({ request: { url = '' }, path }: Exchange): string {
   // A slash at the end, which `path` has lost, may belong to the key.
   const raw = /^[^?]*/.exec(url.replace(/^[a-z]+:\/\/[^/?]*/i, ''))?.[0] ?? path
-  const rest = raw.slice(BASE.length + '/kv/'.length)
+  const rest = raw.slice(STATE_BASE.length + '/kv/'.length)
   try {
     return decodeURIComponent(rest)
   } catch {

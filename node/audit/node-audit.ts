@@ -11,7 +11,7 @@ import {
   type Outcome,
 } from '../../audit/index.js'
 import type { AppId, Clock } from '../../core/index.js'
-import type { TxnRequest, TxnResult } from '../../state/index.js'
+import type { ImportReport, ImportRequest, StateCheck, TxnRequest, TxnResult } from '../../state/index.js'
 import type { Store } from '../../storage/index.js'
 import type { AuditSettings } from '../daemon-settings.js'
 import type { DaemonLogger } from '../log-tail.js'
@@ -56,6 +56,23 @@ export class NodeAudit implements AsyncDisposable {
   txn(app: AppId | undefined, request: TxnRequest, run: () => Promise<TxnResult>): Promise<TxnResult> {
     if (this.#log === undefined) return run()
     return this.#log.watch({ action: 'state.txn', app, detail: renderTxnDetail(request) }, run, outcomeOf)
+  }
+
+  /** @throws as {@link txn} */
+  import(request: ImportRequest, run: () => Promise<ImportReport>): Promise<ImportReport> {
+    if (this.#log === undefined) return run()
+    const { items, overwrites, revision } = request
+    const names = items.map(({ kind, name }) => ({ kind, name }))
+    const detail = JSON.stringify({ overwrites, revision: String(revision), items: names })
+    return this.#log.watch({ action: 'state.import', app: undefined, detail }, run, ({ imported }) => ({ imported }))
+  }
+
+  /** @throws as {@link txn} */
+  repair(run: () => Promise<StateCheck>): Promise<StateCheck> {
+    if (this.#log === undefined) return run()
+    return this.#log.watch({ action: 'state.repair', app: undefined, detail: '{}' }, run, ({ faults }) => ({
+      faults: faults.length,
+    }))
   }
 
   /** Waits for what is queued, as long as a batch may take. Idempotent. */

@@ -8,7 +8,11 @@ import {
   StateForbiddenError,
   type Append,
   type Condition,
+  type ExportRequest,
+  type ImportReport,
+  type ImportRequest,
   type OpenBackend,
+  type StateCheck,
   type StateInfo,
 } from '../../state/index.js'
 import type { Store } from '../../storage/index.js'
@@ -85,6 +89,24 @@ export class NodeState implements StateService, AsyncDisposable {
 
   info(): Promise<StateInfo> {
     return this.state.info()
+  }
+
+  export(request: ExportRequest): ReturnType<State['export']> {
+    return this.state.export(request)
+  }
+
+  import(request: ImportRequest): Promise<ImportReport> {
+    const run = (): Promise<ImportReport> => this.state.import(request)
+    return request.isRehearsal ? run() : this.#options.audit.import(request, run)
+  }
+
+  check(repairs: boolean, signal: AbortSignal): Promise<StateCheck> {
+    const run = (): Promise<StateCheck> => this.state.check(repairs, signal)
+    return repairs ? this.#options.audit.repair(run) : run()
+  }
+
+  compact(): Promise<void> {
+    return this.state.compact()
   }
 
   async close(): Promise<void> {

@@ -4,7 +4,12 @@ import type {
   CommittedChanges,
   Condition,
   Entry,
+  ExportedItem,
+  ExportRequest,
+  ImportReport,
+  ImportRequest,
   Page,
+  StateCheck,
   StateInfo,
   TxnRequest,
   TxnResult,
@@ -35,4 +40,11 @@ export interface StateService {
   /** @param app `undefined` for the operator */
   as(app: AppId | undefined): StateOfApp
   info(): Promise<StateInfo>
+  /** What another state could take over. */
+  export(request: ExportRequest): { readonly revision: number; readonly items: AsyncGenerator<ExportedItem> }
+  import(request: ImportRequest): Promise<ImportReport>
+  /** Looks at every record; with `repairs` it gives up what is damaged. */
+  check(repairs: boolean, signal: AbortSignal): Promise<StateCheck>
+  /** Gives back the room of what was deleted. */
+  compact(): Promise<void>
 }

@@ -8,6 +8,7 @@ import {
   parseRequestOrder,
   RECORD,
   recordOfDeadline,
+  requestCountKey,
   requestKey,
   requestOrderKey,
   requestsOf,
@@ -81,6 +82,8 @@ class Check {
   #greatestRun = 0
   /** As it was when it was looked at last. */
   #revision = 0
+  /** Apps whose answers are in the index. */
+  readonly #apps = new Set<string>()
 
   constructor(records: RecordStore) {
     this.#records = records
@@ -96,6 +99,12 @@ class Check {
       const last = page.at(-1)
       isMore = last !== undefined && page.length === PAGE
       if (last !== undefined) from = { gt: last[0] }
+    }
+    for (const app of this.#apps) {
+      const record = requestCountKey(app)
+      const isMissing =
+        (await this.#get(record)) === undefined && (await countAnswers(record, (range) => this.#page(range))) > 0
+      if (isMissing && !this.#isNamed(record)) this.#fault(record, 'count', 'it is missing')
     }
     const after = await this.#get(HEAD_KEY)
     const isStill = before !== undefined && after?.equals(before) === true
@@ -182,6 +191,7 @@ class Check {
 
   async #orderProblem(index: Buffer): Promise<Problem | undefined> {
     const app = index.toString('utf8', 1, index.indexOf(0))
+    this.#apps.add(app)
     const { id, deadlineMs } = parseRequestOrder(index, app)
     const stored = decoded(await this.#get(requestKey(app, id)))
     return stored?.lifetime?.runDeadlineMs === deadlineMs ? undefined : LEADS_NOWHERE
@@ -204,6 +214,10 @@ class Check {
     if (bytes !== this.#bytes) {
       this.#fault(HEAD_KEY, 'count', `it says ${String(bytes)} bytes, and there are ${String(this.#bytes)}`)
     }
+  }
+
+  #isNamed(record: Buffer): boolean {
+    return this.#faults.some((fault) => fault.record.equals(record))
   }
 
   #fault(record: Buffer, kind: StateFault['kind'], problem: string): void {

@@ -16,6 +16,8 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { Client } from '../../client/index.js'
+import { nodeTransport } from '../../client/node.js'
 import { startDaemon, type Daemon } from '../../node/index.js'
 import { createNetworkKey } from '../../replication/index.js'
 import { ApiClient } from '../support/api-client.js'
@@ -275,3 +277,60 @@ t.test('a restored node goes on beside its old peers without a fork, and gets ba
     t.same(result(await millrace('peers', '-j', '-d', path)).alarms, [])
   }
 })
+
+t.test(
+  'a backup holds the state as it was at one moment, and no version of the node that it is from is valid behind it',
+  async (t) => {
+    const folder = temporaryDirectory(t)
+    const daemon = await DaemonProcess.start({ config })
+    t.teardown(() => daemon.close())
+    const on = (socket: string, ...argv: string[]) => millrace('state', ...argv, '-s', socket)
+    const client = new Client(nodeTransport({ socketPath: daemon.socket }))
+    t.teardown(() => {
+      client.close()
+    })
+    await client.state.set('shop/short', 1, { ttl: { ttlMs: 1 } })
+    const kept = await client.state.set('shop/kept', { price: 2 })
+    await client.state.set('shop/ending', 3, { ttl: { ttlMs: 3_600_000 } })
+    const ending = await client.state.get('shop/ending')
+    const events = new AbortController()
+    let counted = 0n
+    const counting = (async () => {
+      while (!events.signal.aborted) counted = await client.state.increment('shop/count')
+    })()
+    await until(() => counted > 20n)
+    const target = join(folder, 'backup')
+    const before = counted
+    t.match(await millrace('backup', '-s', daemon.socket, target), { code: 0 })
+    const after = counted
+    events.abort()
+    await counting
+    const { revision: newest } = await client.state.info()
+
+    const data = join(folder, 'restored')
+    t.match(await millrace('restore', '--yes', target, '-d', data), { code: 0 })
+    const node = await startNode(t, data)
+    const socket = node.addresses.socket ?? ''
+    const restored = new Client(nodeTransport({ socketPath: socket }))
+    t.teardown(() => {
+      restored.close()
+    })
+    t.match(await restored.state.get('shop/kept'), { value: { price: 2 }, version: kept })
+    t.equal(await restored.state.get('shop/short'), undefined)
+    const left = await restored.state.get('shop/ending')
+    t.ok(Math.abs((left?.expiresAt ?? 0) - (ending?.expiresAt ?? 0)) < 60_000, 'the time to live goes on')
+    const count = BigInt((await restored.state.get<number>('shop/count'))?.value ?? 0)
+    t.ok(count >= before && count <= after + 1n, `${String(before)} ≤ ${String(count)} ≤ ${String(after)} + 1`)
+    const { revision } = await restored.state.info()
+    t.ok(revision > newest, 'what the old node gave out since is not given out again')
+    const watch = restored.state.watch('shop/', newest)
+    await t.rejects(
+      watch.next(),
+      { code: 'ERR_REQUEST_REFUSED', wireCode: 'ERR_COMPACTED' },
+      'a watch of the old node does not simply go on',
+    )
+    t.ok((await restored.state.set('shop/kept', 4)) > revision)
+    t.match(await on(socket, 'verify'), { code: 0, out: /all is whole/ })
+    t.match(await millrace('verify', '-d', data), { code: 0, out: /all is whole/ })
+  },
+)

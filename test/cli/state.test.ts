@@ -131,3 +131,61 @@ t.test('the client and the command line work on the entries of a node', async (t
     },
   )
 })
+
+t.test('the state of a node goes to another one, also in two goes, and is checked there', async (t) => {
+  await using old = await DaemonProcess.start()
+  await using next = await DaemonProcess.start()
+  const on = (daemon: DaemonProcess, argv: string[], input = '') =>
+    runMillrace(['state', ...argv, '--socket', daemon.socket], { input })
+  for (let at = 0; at < 520; at++) await on(old, ['set', `shop/order/${String(at)}`, '{"price":1.50}'])
+  await on(old, ['set', 'shop/offer/1', '"cheap"', '--ttl', '3600000'])
+  await on(old, ['set', 'shop/odd', 'null'])
+  const { code, out, err } = await on(old, ['export'])
+  t.equal(code, 0)
+  t.match(err, /not in it: answers to request ids/)
+  const lines = out.trimEnd().split('\n')
+  t.match(JSON.parse(lines[0] ?? ''), { type: 'state', format: 1, node: old.ready.nodeId, kinds: ['kv', 'dedup'] })
+  t.match(lines.at(-1), '{"type":"end","kv":522,"dedup":0}')
+  t.equal((await on(old, ['export', 'shop/offer/', '--kinds', 'kv'])).out.split('\n').length, 4)
+  t.match(await on(old, ['export', '--kinds', 'locks']), { code: 1, err: /`kinds` has kv, dedup/ })
+
+  const rehearsal = await on(next, ['import', '-', '--dry-run'], out)
+  t.match(rehearsal, { code: 0, out: 'would import 522, 0 there already\n' })
+  t.match(await on(next, ['ls']), { out: 'no entries\n' })
+  const half = lines.slice(0, 511).join('\n')
+  t.match(await on(next, ['import', '-'], half), { code: 1, out: /^imported 510,/, err: /only a part of an export/ })
+  await on(next, ['set', 'shop/order/519', '"sold here"'])
+  const whole = await on(next, ['import', '-'], out)
+  t.match(whole, { code: 0, out: 'imported 12, 509 there already, 1 kept as they are here\n' })
+  t.match(whole.err, /^kept +shop\/order\/519: it has another value here/)
+  t.match(await on(next, ['get', 'shop/order/519']), { out: '"sold here"\n' })
+  t.match(await on(next, ['get', 'shop/odd']), { out: 'null\n' })
+  const listed = JSON.parse((await on(next, ['ls', 'shop/offer/', '-j'])).out) as any
+  t.ok(listed.result.entries[0].expiresAt > Date.now(), 'what is left of its time')
+  t.ok(Number(listed.result.entries[0].version) > JSON.parse(lines[0] ?? '').revision)
+  const over = await on(next, ['import', '-', '--overwrite', '-j'], out)
+  t.match(JSON.parse(over.out), {
+    code: 'OK',
+    result: { imported: 1, same: 521, overwritten: 1, complete: true, remarks: [{ key: 'shop/order/519' }] },
+  })
+  t.match(await on(next, ['verify']), { code: 0, out: /^\d+ records checked, 522 of them entries.*: all is whole\n$/ })
+  t.match(await on(next, ['compact']), { code: 0, out: 'compacted\n' })
+  t.match(JSON.parse((await on(next, ['verify', '--repair', '-j'])).out), { result: { faults: [], repaired: false } })
+
+  const header = lines[0] ?? ''
+  for (const [text, reason] of [
+    ['', /it is empty/],
+    ['{"type":"kv","key":"a/b","value":1}', /no export of a state/],
+    [`${header}\n{"type":"kv","key":"a/b"}`, /`key` and `value`/],
+    [`${header}\n{"type":"kv","key":"mr/x/y","value":1}`, /daemon's own/],
+    [`${header}\n{"type":"dedup","app":"a","key":"b","ttlMs":1,"expiresAt":1,"value":[1]}`, /where the events are/],
+    [`${header}\n{"type":"kv","key":"a/b","ttlMs":5,"value":1}`, /go together/],
+    [header.replace('"format":1', '"format":2'), /format 1/],
+    [header.replace(/"revision":"\d+"/, '"revision":"9007199254740991"'), /has got to this revision/],
+  ] as const) {
+    t.match(await on(next, ['import', '-'], text), { code: 1, err: reason })
+  }
+  t.match(await on(next, ['import', '/nowhere/at-all']), { code: 1, err: /cannot read/ })
+  t.match(await on(next, ['import']), { code: 2, err: /needs FILE/ })
+  t.match(await on(next, ['ls', '--dry-run']), { code: 2, err: /--dry-run is for import/ })
+})

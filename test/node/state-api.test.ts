@@ -348,3 +348,51 @@ t.test('the audit keeps what was done in a stream that only operators see', asyn
     await daemon.close()
   }
 })
+
+t.test('moving and checking the state is for operators, as its description says', async (t) => {
+  const { daemon, url, call } = await start(t)
+  const api = await OpenApi.of(url)
+  const socketPath = daemon.addresses.socket
+  await call('PUT', `${KV}/k/1`, '{"n":1.0}')
+  const publish = { method: 'POST', headers: { 'idempotency-key': 'e' } }
+  t.match(
+    await call('POST', '/api/millrace/v1/events/publish', '{"data":[{"tags":["a"],"payload":1}]}', publish.headers),
+    {
+      data: [{ duplicate: false }],
+    },
+  )
+  const exported = String(await api.check('GET', `${STATE}/export`, { socketPath }))
+  t.match(exported, /\n\{"type":"kv","key":"com.example.test\/k\/1","version":"\d+","value":\{"n":1.0\}\}\n/)
+  t.match(exported, /\n\{"type":"dedup","app":"com.example.test","key":"e",/)
+  t.match(await api.check('POST', `${STATE}/import?dryRun=true`, { socketPath, body: exported }), {
+    imported: 0,
+    same: 2,
+  })
+  const other = exported.replace('1.0', '2').replace('"key":"e"', '"key":"f"')
+  t.match(await api.check('POST', `${STATE}/import?overwrite=true`, { socketPath, body: other }), {
+    imported: 2,
+    remarks: [{ type: 'kv', key: 'com.example.test/k/1', outcome: 'overwritten' }],
+  })
+  t.match(await api.check('POST', `${STATE}/import`, { socketPath, body: exported }), {
+    imported: 0,
+    same: 1,
+    remarks: [{ outcome: 'kept' }],
+  })
+  t.match(await api.check('POST', `${STATE}/verify`, { socketPath }), { entries: 1, still: true, faults: [] })
+  t.same(await api.check('POST', `${STATE}/compact`, { socketPath }), { compacted: true })
+  for (const [path, reason] of [
+    ['/export?kinds=kv,x', /`kinds`/],
+    ['/import?dryRun=1', /`dryRun` is true or false/],
+    ['/import', /first line/],
+    ['/verify?repair=yes', /`repair`/],
+  ] as const) {
+    const method = path.startsWith('/export') ? 'GET' : 'POST'
+    t.match(await api.check(method, STATE + path, { socketPath, body: '' }), {
+      code: 'ERR_BAD_REQUEST',
+      message: reason,
+    })
+  }
+  for (const path of ['/import', '/verify', '/compact'])
+    t.match(await call('POST', STATE + path, ''), { code: 'ERR_FORBIDDEN' })
+  t.match(await call('GET', `${STATE}/export`), { code: 'ERR_FORBIDDEN' })
+})

@@ -137,7 +137,9 @@ t.test('the state of a node goes to another one, also in two goes, and is checke
   await using next = await DaemonProcess.start()
   const on = (daemon: DaemonProcess, argv: string[], input = '') =>
     runMillrace(['state', ...argv, '--socket', daemon.socket], { input })
-  for (let at = 0; at < 520; at++) await on(old, ['set', `shop/order/${String(at)}`, '{"price":1.50}'])
+  const operator = new Client(nodeTransport({ socketPath: old.socket }))
+  await Promise.all([...Array(520).keys()].map((at) => operator.state.set(`shop/order/${String(at)}`, { price: 1.5 })))
+  operator.close()
   await on(old, ['set', 'shop/offer/1', '"cheap"', '--ttl', '3600000'])
   await on(old, ['set', 'shop/odd', 'null'])
   const { code, out, err } = await on(old, ['export'])

@@ -1,6 +1,7 @@
 /** What is carried from one state to another: `kv` are entries, counters among them; `dedup` what was appended under idempotency keys. */
 export const TRANSFER_KINDS = ['kv', 'dedup'] as const
 
+/** One of them. */
 export type TransferKind = (typeof TRANSFER_KINDS)[number]
 
 /** Something that is carried. */

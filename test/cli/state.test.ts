@@ -162,7 +162,7 @@ t.test('the state of a node goes to another one, also in two goes, and is checke
   t.match(whole.err, /^kept +shop\/order\/519: it has another value here/)
   t.match(await on(next, ['get', 'shop/order/519']), { out: '"sold here"\n' })
   t.match(await on(next, ['get', 'shop/odd']), { out: 'null\n' })
-  const listed = JSON.parse((await on(next, ['ls', 'shop/offer/', '-j'])).out) as any
+  const listed = JSON.parse((await on(next, ['ls', 'shop/offer/', '-j'])).out)
   t.ok(listed.result.entries[0].expiresAt > Date.now(), 'what is left of its time')
   t.ok(Number(listed.result.entries[0].version) > JSON.parse(lines[0] ?? '').revision)
   const over = await on(next, ['import', '-', '--overwrite', '-j'], out)

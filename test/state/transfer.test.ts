@@ -2,7 +2,14 @@ import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import type { ExportedItem, ImportReport, State, StateCheck, TransferItem } from '../../state/index.js'
+import type {
+  CommittedChanges,
+  ExportedItem,
+  ImportReport,
+  State,
+  StateCheck,
+  TransferItem,
+} from '../../state/index.js'
 import { TRANSFER_KINDS } from '../../state/index.js'
 import { deadlineKey, entryKey, RECORD, requestCountKey, requestKey } from '../../state/record-keys.js'
 import { decodeStored } from '../../state/records.js'
@@ -11,6 +18,8 @@ import { event, openTestStore, publish, readAll } from '../support/store.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 type Backend = 'embedded' | 'memory'
+
+t.setTimeout(180_000)
 
 async function start(t: Test, backend: Backend = 'embedded', clock = new TestClock(), maxBytes = 2 ** 20) {
   const path = temporaryDirectory(t)
@@ -176,7 +185,7 @@ t.test('any entries come through an export and an import', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(entry, { minLength: 1, maxLength: 10 }), async (entries) => {
       const then = entries.map(([id, value]) => ({ ...set(`n/k/${id}`, 0), value: JSON.stringify(JSON.parse(value)) }))
-      await txn(old.state, { then: then as never })
+      await txn(old.state, { then })
       await take(next.state, await exported(old.state), { overwrites: true })
       t.same(await valuesOf(next.state), await valuesOf(old.state))
     }),
@@ -207,8 +216,8 @@ t.test('a damaged record is told with its name and never served, and everything 
   await beside
   const told: string[] = []
   while (!told.includes('n/b')) {
-    const { value } = (await watch.next()) as { value: { changes: { key: string }[] } }
-    told.push(...value.changes.map(({ key }) => key))
+    const { value } = await watch.next()
+    told.push(...(value as CommittedChanges).changes.map(({ key }) => key))
   }
   await watch.return(undefined)
   t.same(await valuesOf(node.state), { 'n/a': '"n/a"', 'n/c': '"changed"', 'n/d': '50' })
@@ -228,7 +237,9 @@ t.test('whichever record is damaged or gone, a repair makes the state whole and 
     await txn(node.state, { append: [append([event(1)], [], 'e')] })
   }
   await fill()
-  for (const kind of Object.values(RECORD)) {
+  // Those for tables elsewhere are not in a state that is kept here.
+  const kinds = Object.values(RECORD).filter((kind) => kind !== RECORD.intent)
+  for (const kind of kinds) {
     for (const fault of ['flip', 'delete'] as const) {
       const before = node.state.revision
       await node.restart(async (level) => {

@@ -38,7 +38,7 @@ t.test('records of the audit come to ClickHouse, also those that waited while it
     return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))
   }
   configure(directory, port)
-  let stop = await startServer(t, directory, ask)
+  const stop = await startServer(t, directory, ask)
   await ask(TABLE)
 
   const data = temporaryDirectory(t)
@@ -69,7 +69,7 @@ t.test('records of the audit come to ClickHouse, also those that waited while it
   await put('k/2')
   await put('k/3')
   await until(async () => /^millrace_audit_up 0$/m.test(await metrics()))
-  stop = await startServer(t, directory, ask)
+  await startServer(t, directory, ask)
   // A batch whose answer was lost would be sent again; nothing was lost here.
   await until(async () => (await records()).length === 3)
   t.same(

@@ -28,7 +28,7 @@ import { runMillrace } from '../support/run-millrace.js'
 import { until } from '../support/store.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 
 const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 const config = 'storage: { block: { maxEvents: 50 } }\n'

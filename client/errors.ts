@@ -47,6 +47,15 @@ export class RequestRefusedError extends MillraceError {
   }
 }
 
+/** A lock is not held any more though it was not released. */
+export class LockLostError extends MillraceError {
+  readonly code = 'ERR_LOCK_LOST'
+
+  constructor(name: string, reason: string) {
+    super(`the lock ${name} is lost: ${reason}`)
+  }
+}
+
 /** An answer that had begun ended with an error. */
 export class AnswerFailedError extends MillraceError {
   readonly code = 'ERR_ANSWER_FAILED'

@@ -30,6 +30,7 @@ export type {
 } from './config.js'
 export {
   AnswerFailedError,
+  LockLostError,
   NodeUnreachableError,
   OutcomeUnknownError,
   PayloadError,
@@ -45,8 +46,10 @@ export type { AppManifest, GivenToken } from './requests.js'
 export type { RetryPauses } from './retry.js'
 export type { RouteReport } from './routes.js'
 export type { PlatformSocket, SocketChannel } from './socket-channel.js'
+export { Guard, LocksClient, type LockHolder, type LockInfo, type LockOptions } from './locks.js'
 export { StateClient, type StateWrite } from './state.js'
 export type {
+  FencedBy,
   StateAppend,
   StateChange,
   StateCommit,

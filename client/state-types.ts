@@ -35,10 +35,18 @@ export type StateChange =
   | { readonly key: string; readonly value: unknown; readonly deleted?: undefined }
   | { readonly key: string; readonly deleted: true; readonly expired?: true; readonly value?: undefined }
 
+/** A grant of a lock that has to be there. */
+export interface FencedBy {
+  /** Name of the lock. */
+  readonly lock: string
+  readonly fence: bigint
+}
+
 /** What has to hold for a transaction. */
 export type StateCondition =
   | { readonly key: string; readonly version?: Version; readonly value?: unknown; readonly exists?: boolean }
   | { readonly stream: string; readonly offset: number }
+  | FencedBy
 
 /** What is done to an entry. */
 export type StateOperation =

@@ -1,9 +1,11 @@
 import { NodeUnreachableError, OutcomeUnknownError, RequestRefusedError } from './errors.js'
 import { followOverHttp } from './http-answer.js'
 import { splitLines } from './lines.js'
+import { LocksClient } from './locks.js'
 import type { Requests } from './requests.js'
 import { DEFAULT_PAUSES, retryPauseMs } from './retry.js'
 import type {
+  FencedBy,
   StateCommit,
   StateEntry,
   StateImport,
@@ -31,6 +33,8 @@ export interface StateWrite {
   readonly ttl?: Ttl
   /** Has a second write with it get the first answer; by default one of its own, for when the answer gets lost. */
   readonly requestId?: string
+  /** Refused with `ERR_FENCED` when this grant of a lock has ended. */
+  readonly fencedBy?: FencedBy
   readonly signal?: AbortSignal
 }
 
@@ -43,9 +47,11 @@ export interface StateWrite {
  * {@link OutcomeUnknownError}.
  */
 export class StateClient {
+  readonly lock: LocksClient
   readonly #requests: Requests
 
   constructor(requests: Requests) {
+    this.lock = new LocksClient(requests)
     this.#requests = requests
   }
 
@@ -199,8 +205,8 @@ export class StateClient {
   }
 
   /** Several things at once, or none, with events in the same commit. */
-  async txn(txn: StateTxn, { requestId = newRequestId(), signal }: StateWrite = {}): Promise<StateTxnResult> {
-    const reply = await this.#ask(bodyOf(txn, requestId), signal)
+  async txn(txn: StateTxn, { requestId = newRequestId(), fencedBy, signal }: StateWrite = {}): Promise<StateTxnResult> {
+    const reply = await this.#ask(bodyOf(txn, requestId, fencedBy), signal)
     const { revision, ...rest } = reply as { revision: string } & Omit<StateTxnResult, 'revision'>
     return { ...rest, revision: BigInt(revision) }
   }
@@ -275,16 +281,23 @@ function isUnknown(error: NodeUnreachableError | RequestRefusedError): boolean {
 function bodyOf(
   { if: conditions = [], then = [], else: otherwise = [], append = [] }: StateTxn,
   requestId: string,
+  fencedBy: FencedBy | undefined,
 ): string {
   return JSON.stringify({
-    if: conditions.map((condition) =>
-      'version' in condition ? { ...condition, version: String(condition.version) } : condition,
-    ),
+    if: conditions.map((condition) => {
+      if ('fence' in condition) return withDecimals(condition)
+      return 'version' in condition ? { ...condition, version: String(condition.version) } : condition
+    }),
     then: then.map(inDecimals),
     else: otherwise.map(inDecimals),
     append,
     requestId,
+    ...(fencedBy === undefined ? {} : { fencedBy: withDecimals(fencedBy) }),
   })
+}
+
+function withDecimals({ lock, fence }: FencedBy): object {
+  return { lock, fence: String(fence) }
 }
 
 function inDecimals(operation: StateOperation): object {

@@ -63,6 +63,10 @@ export type ErrorCode =
   // audit
   | 'ERR_AUDIT_UNAVAILABLE'
   | 'ERR_AUDIT_SINK'
+  | 'ERR_LOCK_TIMEOUT'
+  | 'ERR_LOCK_LOST'
+  | 'ERR_LOCK_QUEUE_FULL'
+  | 'ERR_FENCED'
   // node
   | 'ERR_ADDRESS_IN_USE'
   | 'ERR_ABORTED'

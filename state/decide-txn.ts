@@ -1,19 +1,25 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Publication } from '../core/index.js'
+import { isCurrent } from './decide-lock.js'
 import type { Draft } from './draft.js'
-import { CounterInvalidError, CounterRangeError, OffsetConflictError } from './errors.js'
+import { CounterInvalidError, CounterRangeError, FencedError, OffsetConflictError } from './errors.js'
 import { REMEMBERED_MS } from './limits.js'
-import { appendedKey, entryKey, HEAD_KEY, requestCountKey, requestKey } from './record-keys.js'
+import { appendedKey, entryKey, HEAD_KEY, lockKey, requestCountKey, requestKey } from './record-keys.js'
 import type { Stored } from './records.js'
 import { recallAnswer, rememberAnswer } from './request-memory.js'
 import type { Append, Appended, Condition, Entry, Operation, OperationResult, TxnRequest, TxnResult } from './txn.js'
 
 /** Keys of all records that deciding about a transaction looks at. */
-export function keysOfTxn({ app, if: conditions, then, else: otherwise, append, requestId }: TxnRequest): Buffer[] {
+export function keysOfTxn(request: TxnRequest): Buffer[] {
+  const { app, if: conditions, then, else: otherwise, append, requestId, fencedBy } = request
   const entries = new Set<string>()
-  for (const condition of conditions) if (condition.kind === 'entry') entries.add(condition.key)
+  const locks = new Set<string>(fencedBy === undefined ? [] : [fencedBy.lock])
+  for (const condition of conditions) {
+    if (condition.kind === 'entry') entries.add(condition.key)
+    if (condition.kind === 'lock') locks.add(condition.lock)
+  }
   for (const { key } of [...then, ...otherwise]) entries.add(key)
-  const keys = [HEAD_KEY, ...[...entries].map(entryKey)]
+  const keys = [HEAD_KEY, ...[...entries].map(entryKey), ...[...locks].map(lockKey)]
   if (requestId !== undefined) keys.push(requestKey(app, requestId), requestCountKey(app))
   for (const { idempotencyKey } of append) {
     if (idempotencyKey !== undefined) keys.push(appendedKey(app, idempotencyKey))
@@ -24,13 +30,16 @@ export function keysOfTxn({ app, if: conditions, then, else: otherwise, append, 
 /**
  * Does what a transaction asks for. A request id that is known gets the answer that it got before.
  *
- * @throws OffsetConflictError, CounterRangeError, CounterInvalidError, StateFullError
+ * @throws FencedError, OffsetConflictError, CounterRangeError, CounterInvalidError, StateFullError
  */
 export function decideTxn(draft: Draft, request: TxnRequest): TxnResult {
-  const { app, requestId } = request
+  const { app, requestId, fencedBy } = request
   if (requestId !== undefined) {
     const answer = recallAnswer(draft, app, requestId)
     if (answer !== undefined) return answer
+  }
+  if (fencedBy !== undefined && !isCurrent(draft, fencedBy)) {
+    throw new FencedError(`the grant ${String(fencedBy.fence)} of the lock ${fencedBy.lock} has ended`)
   }
   const succeeded = request.if.every((condition) => holds(draft, condition))
   const appended = succeeded ? appendAll(draft, request) : []
@@ -42,6 +51,7 @@ export function decideTxn(draft: Draft, request: TxnRequest): TxnResult {
 
 function holds(draft: Draft, condition: Condition): boolean {
   if (condition.kind === 'stream') return draft.view.lastOffset(condition.streamNumber) === condition.offset
+  if (condition.kind === 'lock') return isCurrent(draft, condition)
   const { version, value, exists } = condition
   const entry = draft.entry(condition.key)
   if (version !== undefined && (entry?.version ?? 0) !== version) return false

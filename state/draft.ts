@@ -3,7 +3,7 @@ import type { Change } from './change-log.js'
 import { StateFullError } from './errors.js'
 import { deadlineKey, entryKey, HEAD_KEY } from './record-keys.js'
 import { decodeHead, decodeStored, encodeHead, encodeStored, sizeOfEntry, type Head, type Stored } from './records.js'
-import type { StateTime } from './state-time.js'
+import type { Lifetime, StateTime } from './state-time.js'
 
 /** How long what is written lives: without end, so many milliseconds, or as long as what it replaces. */
 export type Ttl = { readonly ttlMs: number } | 'keep' | null
@@ -17,6 +17,7 @@ export class Draft {
   readonly #head: Head
   #bytes: number
   #entries: number
+  #tookRevision = false
 
   constructor(view: StateView, time: StateTime, maxBytes: number) {
     this.view = view
@@ -29,7 +30,12 @@ export class Draft {
 
   /** Of this decision, if it changes an entry; else that of the newest change. */
   get revision(): number {
-    return this.#head.revision + (this.changes.length > 0 ? 1 : 0)
+    return this.#head.revision + (this.changes.length > 0 || this.#tookRevision ? 1 : 0)
+  }
+
+  /** Of the store, when the state was opened. */
+  get epoch(): number {
+    return this.#head.epoch
   }
 
   /** Revision that a change gets. */
@@ -40,6 +46,12 @@ export class Draft {
   /** Keys and values of all entries, with what was changed. */
   get bytes(): number {
     return this.#bytes
+  }
+
+  /** A number that nobody got before, though no entry may change. */
+  takeRevision(): number {
+    this.#tookRevision = true
+    return this.nextRevision
   }
 
   /** What is expired is as good as gone. */
@@ -89,16 +101,21 @@ export class Draft {
 
   /** Remembers something for a while that is no entry; it counts towards the size of the state. */
   remember(record: Buffer, text: string, ttlMs: number): void {
+    this.keep(record, text, this.time.lifetime(ttlMs))
+  }
+
+  /** Writes a record that is no entry; it counts towards the size of the state. @throws StateFullError */
+  keep(record: Buffer, text: string, lifetime: Lifetime): void {
     const before = this.view.get(record)
     const old = before === undefined ? undefined : decodeStored(before)
-    const stored = { version: 0, lifetime: this.time.lifetime(ttlMs), text }
+    const stored = { version: 0, lifetime, text }
     this.#bytes += sizeOfEntry(record, stored) - (old === undefined ? 0 : sizeOfEntry(record, old))
     this.#checkSize(this.#head.bytes)
     this.#dropDeadline(record, old)
     this.#write(record, stored)
   }
 
-  /** Takes away what {@link remember} has written. */
+  /** Takes away what {@link remember} or {@link keep} has written. */
   forget(record: Buffer, old: Stored): void {
     this.#bytes -= sizeOfEntry(record, old)
     this.#dropDeadline(record, old)
@@ -115,7 +132,7 @@ export class Draft {
 
   /** Writes down what has become of the state as a whole. Returns its revision. */
   finish(): number {
-    const isSame = this.changes.length === 0 && this.#bytes === this.#head.bytes
+    const isSame = this.revision === this.#head.revision && this.#bytes === this.#head.bytes
     if (!isSame) this.putHead({ revision: this.revision, bytes: this.#bytes, entries: this.#entries })
     return this.revision
   }

@@ -71,6 +71,40 @@ export class CounterInvalidError extends MillraceError {
   }
 }
 
+/** The lock was not free in time. */
+export class LockTimeoutError extends MillraceError {
+  readonly code = 'ERR_LOCK_TIMEOUT'
+
+  constructor(name: string, waitMs: number) {
+    super(
+      waitMs <= 0 ? `somebody else has the lock ${name}` : `the lock ${name} was not free within ${String(waitMs)} ms`,
+    )
+  }
+}
+
+/** The grant has ended: it was released, or its time was over. */
+export class LockLostError extends MillraceError {
+  readonly code = 'ERR_LOCK_LOST'
+
+  constructor(name: string, fence: number) {
+    super(`the grant ${String(fence)} of the lock ${name} has ended`)
+  }
+}
+
+/** More wait for locks than are taken. */
+export class LockQueueFullError extends MillraceError {
+  readonly code = 'ERR_LOCK_QUEUE_FULL'
+
+  constructor(waiting: number) {
+    super(`${String(waiting)} wait for locks already, and no more may`)
+  }
+}
+
+/** What the caller holds is not current any more. Nothing was changed. */
+export class FencedError extends MillraceError {
+  readonly code = 'ERR_FENCED'
+}
+
 /** What was asked for lies further back than what is remembered. */
 export class CompactedError extends MillraceError {
   readonly code = 'ERR_COMPACTED'

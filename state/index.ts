@@ -13,6 +13,10 @@ export {
   CompactedError,
   CounterInvalidError,
   CounterRangeError,
+  FencedError,
+  LockLostError,
+  LockQueueFullError,
+  LockTimeoutError,
   OffsetConflictError,
   StateForbiddenError,
   StateFullError,
@@ -21,6 +25,16 @@ export {
 } from './errors.js'
 export type { ExportRequest } from './export.js'
 export { COUNTER_MAX, COUNTER_MIN, MAX_VALUE_BYTES } from './limits.js'
+export type { Locks } from './locks.js'
+export {
+  MIN_LEASE_MS,
+  type Fence,
+  type LockGrant,
+  type LockMode,
+  type LockReport,
+  type LockRequest,
+  type LockWaiter,
+} from './lock-types.js'
 export { Namespaces } from './namespaces.js'
 export type { Page, ScanRequest } from './scan.js'
 export type { RecordTable, TableCommit, TableWrite } from './record-table.js'

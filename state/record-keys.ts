@@ -8,6 +8,7 @@
  *     0x21 app 0x00 deadline id     index of the answers of an app
  *     0x22 app                      how many answers of an app there are
  *     0x28 app 0x00 key             what was appended under an idempotency key
+ *     0x30 name                     who has a lock
  *     0x70 number                   copy of part of a commit to a table elsewhere; only in the node's own store
  */
 export const RECORD = {
@@ -18,6 +19,7 @@ export const RECORD = {
   requestOrder: 0x21,
   requestCount: 0x22,
   appended: 0x28,
+  lock: 0x30,
   intent: 0x70,
 } as const
 
@@ -90,6 +92,20 @@ export function appendedKey(app: string, idempotencyKey: string): Buffer {
   return tagged(RECORD.appended, Buffer.from(`${app}\0${idempotencyKey}`))
 }
 
+export function lockKey(name: string): Buffer {
+  return tagged(RECORD.lock, Buffer.from(name))
+}
+
+/** The name of a lock from the key of its record. */
+export function nameOfLock(record: Buffer): string {
+  return record.toString('utf8', 1)
+}
+
+/** The range of all locks whose names begin like this. */
+export function locksBelow(prefix: string): { readonly gte: Buffer; readonly lt: Buffer } {
+  return below(lockKey(prefix))
+}
+
 /** The range of all records of a kind. */
 export function recordsOf(kind: number): { readonly gte: Buffer; readonly lt: Buffer } {
   return { gte: Buffer.of(kind), lt: Buffer.of(kind + 1) }
@@ -97,7 +113,10 @@ export function recordsOf(kind: number): { readonly gte: Buffer; readonly lt: Bu
 
 /** The range of all entries whose keys begin like this. */
 export function entriesBelow(prefix: string): { readonly gte: Buffer; readonly lt: Buffer } {
-  const gte = entryKey(prefix)
+  return below(entryKey(prefix))
+}
+
+function below(gte: Buffer): { readonly gte: Buffer; readonly lt: Buffer } {
   // No byte of UTF-8 text is as high.
   return { gte, lt: Buffer.concat([gte, Buffer.of(0xff)]) }
 }

@@ -38,6 +38,11 @@ export class StateTime {
     return this.#startWallMs + Math.max(0, this.#clock.monotonicMs() - this.#startMonotonicMs)
   }
 
+  /** When a lease ends: one of an earlier run lasts its whole time once more, since nobody knows how long the node was down. */
+  heldUntilMs({ run, runDeadlineMs, ttlMs }: Lifetime): number {
+    return run === this.run ? runDeadlineMs : this.#startWallMs + ttlMs
+  }
+
   get wallMs(): number {
     return this.#clock.nowMicros() / 1000
   }

@@ -7,6 +7,8 @@ import { decideImport, keysOfImport, RehearsalEnd } from './decide-import.js'
 import { decideTxn, keysOfTxn } from './decide-txn.js'
 import { Draft } from './draft.js'
 import { exportItems, type ExportRequest } from './export.js'
+import { FencedError } from './errors.js'
+import { Locks } from './locks.js'
 import { entryKey, HEAD_KEY } from './record-keys.js'
 import { decodeHead, decodeStored, encodeHead, FIRST_HEAD, type Head } from './records.js'
 import { isMendable, repairRecords } from './repair.js'
@@ -52,6 +54,12 @@ export interface StateCounters {
   /** Entries that were taken away because their time was over. */
   readonly expired: number
   readonly watchers: number
+  /** Writes refused since the grant on which they depend had ended. */
+  readonly fenced: number
+  /** Locks granted. */
+  readonly lockGrants: number
+  /** Who waits for a lock at the moment. */
+  readonly lockWaiters: number
 }
 
 /** By how much revisions jump when the store goes on from a backup, so that none of those given out since is valid. */
@@ -71,6 +79,7 @@ const OVERHEAD = 256
  * other, each durable before it is visible, and all of it or nothing. Made by {@link State.open}.
  */
 export class State implements AsyncDisposable {
+  readonly locks: Locks
   readonly #options: StateOptions
   readonly #time: StateTime
   readonly #log: ChangeLog
@@ -78,7 +87,7 @@ export class State implements AsyncDisposable {
   readonly #closing = new AbortController()
   /** Commits that may be visible already, while nobody has been told. */
   #underWay = 0
-  #counters = { reads: 0, commits: 0, conflicts: 0, refused: 0, expired: 0, watchers: 0 }
+  #counters = { reads: 0, commits: 0, conflicts: 0, refused: 0, expired: 0, watchers: 0, fenced: 0 }
   /** Until when nobody else may write, if so. */
   #held: Promise<void> | undefined
   #closed: Promise<void> | undefined
@@ -87,12 +96,11 @@ export class State implements AsyncDisposable {
     this.#options = options
     this.#time = time
     this.#log = new ChangeLog(revision)
-    this.#sweeper = new Sweeper({
-      records: options.backend.records,
-      time,
-      logger: options.logger,
-      change: (keys, decide) => this.#change(keys, [], 0, decide),
-    })
+    const { logger, backend } = options
+    const change = <R>(keys: readonly Buffer[], decide: (draft: Draft) => R): Promise<R> =>
+      this.#change(keys, [], 0, decide)
+    this.#sweeper = new Sweeper({ records: backend.records, time, logger, change })
+    this.locks = new Locks({ records: backend.records, time, logger, change })
   }
 
   /** Notes that a run begins, from where on its records expire by the monotonic clock. */
@@ -122,7 +130,7 @@ export class State implements AsyncDisposable {
   }
 
   get counters(): StateCounters {
-    return this.#counters
+    return { ...this.#counters, lockGrants: this.locks.granted, lockWaiters: this.locks.waiting }
   }
 
   async get(key: string): Promise<Entry | undefined> {
@@ -156,6 +164,7 @@ export class State implements AsyncDisposable {
       return answer
     } catch (error) {
       this.#counters.refused++
+      if (error instanceof FencedError) this.#counters.fenced++
       throw error
     }
   }
@@ -269,6 +278,7 @@ export class State implements AsyncDisposable {
 
   async #shutdown(): Promise<void> {
     this.#closing.abort()
+    this.locks.close()
     await this.#sweeper.stop()
   }
 

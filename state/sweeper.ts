@@ -1,4 +1,5 @@
 import type { RecordStore } from './backend.js'
+import { endLock } from './decide-lock.js'
 import type { Draft } from './draft.js'
 import { REMEMBERED_REQUESTS } from './limits.js'
 import {
@@ -128,6 +129,10 @@ function endRecord(draft: Draft, deadline: Buffer): void {
   const stored = content === undefined ? undefined : decodeStored(content)
   draft.view.delete(deadline)
   if (stored?.lifetime === undefined) return
+  if (record[0] === RECORD.lock) {
+    endLock(draft, record)
+    return
+  }
   if (!draft.time.hasEnded(stored.lifetime)) draft.adopt(record, stored)
   else if (record[0] === RECORD.entry) draft.delete(nameOfEntry(record))
   else draft.forget(record, stored)

@@ -1,6 +1,7 @@
 import type { AppId } from '../core/index.js'
 import type { AppendRequest } from '../storage/index.js'
 import type { Ttl } from './draft.js'
+import type { Fence } from './lock-types.js'
 
 /** What has to hold for the operations of `then` to be done. */
 export type Condition =
@@ -19,6 +20,8 @@ export type Condition =
       /** Newest offset that the stream has ever used; -1 when none. */
       readonly offset: number
     }
+  /** That this grant of a lock is there. */
+  | ({ readonly kind: 'lock' } & Fence)
 
 /** What is done to an entry. */
 export type Operation =
@@ -52,6 +55,8 @@ export interface TxnRequest {
   /** Done with `then`. */
   readonly append: readonly Append[]
   readonly requestId: string | undefined
+  /** Refused when this grant of a lock has ended. */
+  readonly fencedBy?: Fence | undefined
 }
 
 /** An entry for its readers. */

@@ -1,4 +1,4 @@
-import type { Client, StateEntry, StateWrite, Version } from '../../client/index.js'
+import type { Client, LockInfo, StateEntry, StateWrite, Version } from '../../client/index.js'
 import type { Call, Command } from '../command.js'
 import { CONNECT_OPTIONS, withOperator } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
@@ -11,7 +11,7 @@ import { formatBytes, formatCount, formatTime } from '../units.js'
 import { unknownAction } from '../unknown-action.js'
 import { UsageError } from '../usage-error.js'
 
-const ACTIONS = ['ls', 'get', 'set', 'delete', 'watch', 'info', 'export', 'import', 'verify', 'compact'] as const
+const ACTIONS = ['ls', 'get', 'set', 'delete', 'watch', 'locks', 'info', 'export', 'import', 'verify', 'compact'] as const
 
 type Action = (typeof ACTIONS)[number]
 
@@ -19,11 +19,11 @@ export const state: Command = {
   name: 'state',
   summary: 'Read, change and watch the entries of a node, take them elsewhere, check them',
   usage:
-    '[FLAGS] ls [PREFIX] | get KEY | set KEY VALUE | delete KEY | watch [PREFIX] | info | export [PREFIX] | import FILE | verify | compact',
+    '[FLAGS] ls [PREFIX] | get KEY | set KEY VALUE | delete KEY | watch [PREFIX] | locks [PREFIX] | info | export [PREFIX] | import FILE | verify | compact',
   details: [
     'Entries are the same for everybody at once; each write gives a new version, and --if-version makes it depend on the old one',
     '(0 for an entry that must not be there yet). VALUE is JSON. Over the Unix socket keys are given whole, as ls prints them;',
-    'with --app or over the network they are those of an app. Ctrl-C ends watch.',
+    'with --app or over the network they are those of an app. Ctrl-C ends watch. locks says who has which lock, and who waits for it.',
     'export writes lines of JSON to stdout, the last one makes them whole. import gives entries new versions and keeps what is left',
     'of their times; what is there already stays, so an import that broke off may be begun anew; --dry-run says what would be lost.',
     'verify looks at every record; with --repair what is damaged is given up. compact gives back room.',
@@ -33,6 +33,7 @@ export const state: Command = {
     'millrace state get com.example.app/order/4711',
     `millrace state set com.example.app/order/4711 '{"state":"new"}' --if-version 0 --ttl 60000`,
     'millrace state watch com.example.app/order/ -j',
+    'millrace state locks com.example.app/',
     'millrace state info',
     'millrace state export > state.ndjson',
     'millrace state import state.ndjson --dry-run',
@@ -78,6 +79,7 @@ const ARGUMENTS: Readonly<Record<Action, readonly [least: number, most: number]>
   set: [2, 2],
   delete: [1, 1],
   watch: [0, 1],
+  locks: [0, 1],
   info: [0, 0],
   export: [0, 1],
   import: [1, 1],
@@ -123,6 +125,8 @@ function perform(call: Call, client: Client, action: Action, key: string, value:
       return remove(call, client, key)
     case 'watch':
       return watch(call, client, key)
+    case 'locks':
+      return locks(call, client, key)
     case 'info':
       return info(call, client)
     case 'export':
@@ -225,6 +229,44 @@ async function watch(call: Call, client: Client, prefix: string): Promise<number
     await write(stdout, `${lines.join('\n')}\n`)
   }
   return EXIT.ok
+}
+
+const LOCK_COLUMNS = [
+  { title: 'LOCK' },
+  { title: 'FENCE', right: true },
+  { title: 'MODE' },
+  { title: 'OWNER' },
+  { title: 'SINCE OR UNTIL' },
+]
+
+/** Holders, and below them who waits for them. */
+async function locks(call: Call, client: Client, prefix: string): Promise<number> {
+  const { stdout, env, signal } = call.terminal
+  const found: LockInfo[] = []
+  for await (const lock of client.state.lock.list(prefix, signal)) found.push(lock)
+  if (call.json) {
+    const plain = found.map(({ holders, ...lock }) => ({
+      ...lock,
+      holders: holders.map((holder) => ({ ...holder, fence: String(holder.fence) })),
+    }))
+    await writeResult(call, { locks: plain })
+  } else if (found.length === 0) await write(stdout, 'no locks\n')
+  else await write(stdout, renderTable(LOCK_COLUMNS, found.flatMap(lockRows), stdout, env))
+  return EXIT.ok
+}
+
+function lockRows({ name, holders, waiters }: LockInfo): string[][] {
+  const shown = printable(name)
+  return [
+    ...holders.map(({ fence, mode, owner, expiresAt }) => [
+      ...[shown, String(fence), mode, printable(owner)],
+      `until ${formatTime(expiresAt * 1000)}`,
+    ]),
+    ...waiters.map(({ mode, owner, waitingMs }) => [
+      ...[shown, 'waits', mode, printable(owner)],
+      `for ${(waitingMs / 1000).toFixed(1)} s`,
+    ]),
+  ]
 }
 
 async function info(call: Call, client: Client): Promise<number> {

@@ -21,6 +21,7 @@ import { addOpsRoutes } from './ops-routes.js'
 import { DEFAULT_TIMERS, type AccessRules, type ApiOptions } from './options.js'
 import { addQueryRoutes } from './query-routes.js'
 import { Routes } from './routes.js'
+import { addLockRoutes } from './lock-routes.js'
 import { addStateRoutes } from './state-routes.js'
 import { addStateTransferRoutes } from './state-transfer-routes.js'
 import { SocketUpgrade } from './socket-upgrade.js'
@@ -81,6 +82,7 @@ function allRoutes(): Routes {
     addStateRoutes,
     addStateTransferRoutes,
     addAuditRoutes,
+    addLockRoutes,
     addIngestRoutes,
     addNodeRoutes,
     addBlobRoutes,

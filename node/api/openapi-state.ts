@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { ErrorBody } from './additions.js'
+import { GrantReply, LocksReply, ReleaseReply } from './lock-routes.js'
 import { APP, inUrl, items, json, OPERATOR, OWNER, reference, refusals, type Part } from './openapi-parts.js'
 import { exactly, integer } from './reply-schemas.js'
 import {
@@ -33,6 +34,7 @@ const Condition = Type.Union([
     { stream: Type.String(), offset: Type.Integer({ minimum: -1 }) },
     'Newest offset that an own stream, by name or id, has ever used; -1 for none',
   ),
+  exactly({ lock: Type.String(), fence: Decimals }, 'That this grant of a lock is there'),
 ])
 
 const Operation = exactly(
@@ -63,6 +65,9 @@ const TxnBody = exactly(
       Type.Array(exactly({ ...ConditionalEvent, idempotencyKey: Type.Optional(Type.String()) }, 'With `then`')),
     ),
     requestId: Type.Optional(Type.String({ description: 'A second request with it gets the first answer' })),
+    fencedBy: Type.Optional(
+      exactly({ lock: Type.String(), fence: Decimals }, 'Refused when this grant of a lock has ended'),
+    ),
   },
   'Done at once or not at all',
 )
@@ -117,8 +122,41 @@ const WatchLine = Type.Union(
   { description: 'A line of a watch' },
 )
 
+const Ms = (minimum: number, description: string) => Type.Number({ minimum, description })
+const RequestId = Type.String({ description: 'A second request with it takes the place of the first one' })
+
+const AcquireBody = exactly(
+  {
+    ttlMs: Ms(100, 'Milliseconds of the lease'),
+    waitMs: Type.Optional(Ms(0, 'Milliseconds to wait; by default none')),
+    mode: Type.Optional(Type.Union([Type.Literal('read'), Type.Literal('write')])),
+    owner: Type.Optional(Type.String({ description: 'For people; by default the app' })),
+    bound: Type.Optional(
+      Type.Union([Type.Literal('lease'), Type.Literal('connection')], {
+        description: 'With `connection` the answer stays open, and its end is that of the grant too',
+      }),
+    ),
+    requestId: Type.Optional(RequestId),
+  },
+  'Which lease',
+)
+
+const Fence = { fence: Decimals }
+
+const GrantLine = Type.Union(
+  [
+    exactly({ type: Type.Literal('granted'), ...GrantReply.properties }, 'The first line'),
+    exactly({ type: Type.Literal('ended') }, 'The grant is no more'),
+    exactly(
+      { type: Type.Literal('diagnostic'), severity: Type.Literal('error'), message: Type.String() },
+      'Why the answer ends',
+    ),
+  ],
+  { description: 'A line about a grant that is bound to its connection' },
+)
+
 /** What is referred to by name. */
-export const STATE_SCHEMAS = { WatchLine, StateExportLine }
+export const STATE_SCHEMAS = { WatchLine, StateExportLine, GrantLine }
 
 const BODY_REFUSALS = { 400: reference('Error'), 413: reference('Error'), ...refusals() }
 
@@ -138,6 +176,7 @@ const CONDITIONS = [
   header('If-Match', 'The version that the entry must have, in quotes; `*` for any'),
   header('If-None-Match', '`*`: only when there is no entry'),
   header('Idempotency-Key', 'A second request with it gets the first answer, for a day'),
+  header('Millrace-Fence', 'Name of a lock, `:` and the fence of the grant that must be there'),
 ]
 
 function body(schema: object): Part {
@@ -204,6 +243,7 @@ export function statePaths(): Part {
       },
     },
     ...transferPaths(),
+    ...lockPaths(),
     '/api/millrace/v1/events/publish': {
       post: {
         operationId: 'publishConditionally',
@@ -274,6 +314,69 @@ function transferPaths(): Part {
   }
 }
 
+const LOCK: Part = {
+  name: 'name',
+  in: 'path',
+  required: true,
+  description: 'Of the lock, percent-encoded; without a namespace that of the app',
+  schema: { type: 'string' },
+}
+
+function lockPaths(): Part {
+  const path = '/api/millrace/v1/state/locks'
+  const act = (operationId: string, summary: string, given: object, responses: Part): Part => ({
+    post: {
+      operationId,
+      summary,
+      security: OWNER,
+      parameters: [LOCK],
+      requestBody: body(given),
+      responses: { ...responses, ...BODY_REFUSALS },
+    },
+  })
+  return {
+    [path]: {
+      get: {
+        operationId: 'stateLocks',
+        summary: 'Who has which locks, and who waits for them',
+        security: OWNER,
+        parameters: [
+          inUrl('prefix', 'Of the names; by default all of the app'),
+          inUrl('after', 'Name behind which to begin'),
+          inUrl('limit', 'Locks, from 1 to 1000; by default 100'),
+        ],
+        responses: { 200: json(LocksReply), 400: reference('Error'), ...refusals() },
+      },
+    },
+    [`${path}/{name}`]: {
+      get: {
+        operationId: 'stateLock',
+        summary: 'Who has a lock; no lock when nobody has it or waits for it',
+        security: OWNER,
+        parameters: [LOCK],
+        responses: { 200: json(LocksReply), 400: reference('Error'), ...refusals() },
+      },
+    },
+    [`${path}/{name}/acquire`]: act('stateLockAcquire', 'Gets a lock, or waits for it', AcquireBody, {
+      200: {
+        description: 'The grant',
+        content: { 'application/json': { schema: GrantReply }, 'application/x-ndjson': items('GrantLine') },
+      },
+      409: reference('Error'),
+      507: reference('Error'),
+    }),
+    [`${path}/{name}/extend`]: act(
+      'stateLockExtend',
+      'Has a grant last so long from now on',
+      exactly({ ...Fence, ttlMs: Ms(100, 'From now on') }, 'Which grant'),
+      { 200: json(GrantReply), 409: reference('Error') },
+    ),
+    [`${path}/{name}/release`]: act('stateLockRelease', 'Gives a lock back', exactly(Fence, 'Which grant'), {
+      200: json(ReleaseReply),
+    }),
+  }
+}
+
 function entryPaths(): Part {
   return {
     get: {
@@ -292,6 +395,7 @@ function entryPaths(): Part {
       responses: {
         200: json(StateWritten),
         201: json(StateWritten),
+        409: reference('Error'),
         412: json(Conflict),
         507: reference('Error'),
         ...BODY_REFUSALS,
@@ -302,7 +406,13 @@ function entryPaths(): Part {
       summary: 'Deletes an entry',
       security: OWNER,
       parameters: [KEY, ...CONDITIONS],
-      responses: { 200: json(StateDeleted), 400: reference('Error'), 412: json(Conflict), ...refusals() },
+      responses: {
+        200: json(StateDeleted),
+        400: reference('Error'),
+        409: reference('Error'),
+        412: json(Conflict),
+        ...refusals(),
+      },
     },
   }
 }

@@ -9,7 +9,7 @@ import { sendJson, type Exchange } from './exchange.js'
 import { chooseType } from './negotiate.js'
 import type { Routes } from './routes.js'
 import { renderAppended, renderChanges, renderEntry, renderInfo, renderPage, renderTxn } from './state-replies.js'
-import { checkId, parseTtl, parseValue, parseVersion } from './state-values.js'
+import { checkId, parseFence, parseTtl, parseValue, parseVersion } from './state-values.js'
 import { StateWatchForm } from './state-watch-form.js'
 import { parsePublish, parseTxn } from './txn-body.js'
 import { whileWanted } from './while-wanted.js'
@@ -54,11 +54,11 @@ export function serviceOf({ options: { state } }: ApiContext): StateService {
 }
 
 /** The operator's own pages may see what the operator may. */
-function stateOf({ holder }: Exchange, context: ApiContext): StateOfApp {
+export function stateOf({ holder }: Exchange, context: ApiContext): StateOfApp {
   return serviceOf(context).as(holder?.mode === 'operator' ? undefined : holder?.appId)
 }
 
-function bodyOf({ request, lease }: Exchange, { timers }: ApiContext): Promise<Buffer> {
+export function bodyOf({ request, lease }: Exchange, { timers }: ApiContext): Promise<Buffer> {
   return readBody(request, { limitBytes: MAX_BODY_BYTES, stallMs: timers.bodyStallMs }, lease)
 }
 
@@ -134,7 +134,8 @@ async function deleteEntry(exchange: Exchange, context: ApiContext): Promise<voi
 }
 
 /** One operation under the conditions of the headers; without them being met, the entry is read. */
-function conditionalTxn({ request: { headers } }: Exchange, { app }: StateOfApp, operation: Operation): TxnRequest {
+function conditionalTxn({ request: { headers } }: Exchange, state: StateOfApp, operation: Operation): TxnRequest {
+  const { app } = state
   const { key } = operation
   const condition = { kind: 'entry', key, version: undefined, value: undefined, exists: undefined } as const
   const conditions = []
@@ -146,7 +147,8 @@ function conditionalTxn({ request: { headers } }: Exchange, { app }: StateOfApp,
     throw new ApiError('ERR_BAD_REQUEST', 'Only `If-None-Match: *` makes a write conditional.')
   }
   const requestId = idIn(headers['idempotency-key'])
-  return { app, if: conditions, then: [operation], else: [{ kind: 'get', key }], append: [], requestId }
+  const fencedBy = parseFence(headers['millrace-fence']?.toString(), (name) => state.keyOf(name, false))
+  return { app, if: conditions, then: [operation], else: [{ kind: 'get', key }], append: [], requestId, fencedBy }
 }
 
 function idIn(header: string | string[] | undefined): string | undefined {

@@ -1,10 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 import { compactJson, JsonError, JsonScanner } from '../../core/index.js'
-import { MAX_VALUE_BYTES, StateTooLargeError, type Ttl } from '../../state/index.js'
+import { MAX_VALUE_BYTES, StateTooLargeError, type Fence, type Ttl } from '../../state/index.js'
 import { ApiError } from './errors.js'
 
 /** Milliseconds that anything may live: a hundred years. */
-const MAX_TTL_MS = 100 * 365 * 24 * 60 * 60 * 1000
+export const MAX_TTL_MS = 100 * 365 * 24 * 60 * 60 * 1000
 
 /** Characters of a request id or an idempotency key. */
 const MAX_ID_LENGTH = 256
@@ -34,6 +34,19 @@ export function parseVersion(text: string, what: string): number {
   const version = /^(0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : NaN
   if (Number.isSafeInteger(version)) return version
   throw new ApiError('ERR_BAD_REQUEST', `${what} must be a version in decimals, not '${text.slice(0, 40)}'`)
+}
+
+/** `<lock>:<fence>`, the name percent-encoded. @throws ApiError */
+export function parseFence(text: string | undefined, keyOf: (name: string) => string): Fence | undefined {
+  if (text === undefined) return undefined
+  const [, name = '', fence = ''] = /^(.+):([0-9]+)$/.exec(text) ?? []
+  if (name === '') throw new ApiError('ERR_BAD_REQUEST', 'Millrace-Fence must be the name of a lock, `:` and its fence')
+  try {
+    return { lock: keyOf(decodeURIComponent(name)), fence: parseVersion(fence, 'Millrace-Fence') }
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error
+    throw new ApiError('ERR_BAD_REQUEST', 'The lock in Millrace-Fence is not percent-encoded UTF-8.')
+  }
 }
 
 /** Milliseconds, `keep`, or nothing for no end. @throws ApiError */

@@ -5,6 +5,7 @@ import {
   COUNTER_MIN,
   type Append,
   type Condition,
+  type Fence,
   type Operation,
   type Ttl,
   type TxnRequest,
@@ -20,7 +21,7 @@ const MAX_PARTS = 1024
 export type ReadEvent = (scanner: JsonScanner) => NewEvent
 
 /**
- * Reads `{"if":[…],"then":[…],"else":[…],"append":[…],"requestId":"…"}`; each member may be missing.
+ * Reads `{"if":[…],"then":[…],"else":[…],"append":[…],"requestId":"…","fencedBy":{…}}`; each member may be missing.
  *
  * @throws JsonError, ApiError, and errors of keys, values, tags and namespaces
  */
@@ -32,6 +33,7 @@ export function parseTxn(body: Uint8Array, state: StateOfApp, readEvent: ReadEve
   const otherwise: Operation[] = []
   const append: Append[] = []
   let requestId: string | undefined
+  let fencedBy: Fence | undefined
   members(scanner, 'struct Txn', {
     if: listInto(scanner, conditions, () => readCondition(scanner, state)),
     then: listInto(scanner, then, () => readOperation(scanner, state)),
@@ -40,9 +42,10 @@ export function parseTxn(body: Uint8Array, state: StateOfApp, readEvent: ReadEve
     requestId: () => {
       requestId = checkId(scanner.string(), 'requestId')
     },
+    fencedBy: () => (fencedBy = readFence(scanner, state)),
   })
   scanner.expectEnd()
-  return { app: state.app, if: conditions, then, else: otherwise, append, requestId }
+  return { app: state.app, if: conditions, then, else: otherwise, append, requestId, fencedBy }
 }
 
 /**
@@ -80,7 +83,7 @@ export function parsePublish(
 }
 
 /** Members of an object by name; unknown ones are refused, as a misspelt condition would otherwise be none. */
-function members(scanner: JsonScanner, what: string, readers: Readonly<Record<string, () => void>>): void {
+export function members(scanner: JsonScanner, what: string, readers: Readonly<Record<string, () => void>>): void {
   const seen = new Set<string>()
   scanner.members(what, (name) => {
     const read = Object.hasOwn(readers, name) ? readers[name] : undefined
@@ -110,6 +113,8 @@ function readCondition(scanner: JsonScanner, state: StateOfApp): Condition {
   let version: number | undefined
   let value: string | undefined
   let exists: boolean | undefined
+  let lock: string | undefined
+  let fence: number | undefined
   members(scanner, 'a condition', {
     key: () => (key = scanner.string()),
     version: () => (version = readVersion(scanner)),
@@ -117,11 +122,22 @@ function readCondition(scanner: JsonScanner, state: StateOfApp): Condition {
     exists: () => (exists = readBoolean(scanner)),
     stream: () => (stream = scanner.string()),
     offset: () => (offset = readOffset(scanner)),
+    lock: () => (lock = scanner.string()),
+    fence: () => (fence = readVersion(scanner)),
   })
+  if (lock !== undefined || fence !== undefined) {
+    const others = [key, version, value, exists, stream, offset]
+    if (lock !== undefined && fence !== undefined && others.every((other) => other === undefined)) {
+      return { kind: 'lock', lock: state.keyOf(lock, false), fence }
+    }
+    return scanner.fail('a condition on a lock has `lock` and `fence`')
+  }
   if (stream !== undefined && offset !== undefined && key === undefined) return state.streamAt(stream, offset)
   const isComplete = version !== undefined || value !== undefined || exists !== undefined
   if (key === undefined || !isComplete || stream !== undefined || offset !== undefined) {
-    return scanner.fail('a condition has `key` with `version`, `value` or `exists`; or `stream` and `offset`')
+    return scanner.fail(
+      'a condition has `key` with `version`, `value` or `exists`; or `stream` and `offset`; or `lock` and `fence`',
+    )
   }
   return { kind: 'entry', key: state.keyOf(key, false), version, value, exists }
 }
@@ -191,7 +207,19 @@ function readConditional(scanner: JsonScanner, readEvent: ReadEvent): Conditiona
   return { event, expectedOffset, idempotencyKey }
 }
 
-function readVersion(scanner: JsonScanner): number {
+/** `{"lock":"…","fence":"…"}` */
+function readFence(scanner: JsonScanner, state: StateOfApp): Fence {
+  let lock: string | undefined
+  let fence: number | undefined
+  members(scanner, 'a fence', {
+    lock: () => (lock = scanner.string()),
+    fence: () => (fence = readVersion(scanner)),
+  })
+  if (lock === undefined || fence === undefined) return scanner.fail('`fencedBy` has `lock` and `fence`')
+  return { lock: state.keyOf(lock, false), fence }
+}
+
+export function readVersion(scanner: JsonScanner): number {
   return parseVersion(readScalar(scanner), 'version')
 }
 

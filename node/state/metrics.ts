@@ -9,6 +9,9 @@ export function renderStateMetrics(counters: StateCounters): string {
     counter('millrace_state_conflicts_total', 'Transactions whose conditions did not hold.', counters.conflicts),
     counter('millrace_state_refused_total', 'Transactions refused with an error.', counters.refused),
     counter('millrace_state_expired_total', 'Entries taken away because their time was over.', counters.expired),
+    counter('millrace_state_fenced_total', 'Writes refused since their lock was lost.', counters.fenced),
+    counter('millrace_lock_grants_total', 'Locks granted.', counters.lockGrants),
+    gauge('millrace_lock_waiters', 'Who waits for a lock.', counters.lockWaiters),
     gauge('millrace_state_watchers', 'Watches that are open.', counters.watchers),
   ]
   return metrics.map(renderMetric).join('')

@@ -84,6 +84,8 @@ export class NodeState implements StateService, AsyncDisposable {
       },
       txn: (request) => audit.txn(app, request, () => state.txn(request)),
       watch: (text, from, signal) => state.watch(namespaces.prefixOf(text, app), from, signal),
+      prefixOf: (text) => namespaces.prefixOf(text, app),
+      locks: state.locks,
     }
   }
 

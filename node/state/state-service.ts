@@ -8,6 +8,7 @@ import type {
   ExportRequest,
   ImportReport,
   ImportRequest,
+  Locks,
   Page,
   StateCheck,
   StateInfo,
@@ -33,6 +34,10 @@ export interface StateOfApp {
   scan(prefix: string, after: string | undefined, limit: number, atRevision: number | undefined): Promise<Page>
   txn(request: TxnRequest): Promise<TxnResult>
   watch(prefix: string, from: number | undefined, signal: AbortSignal): AsyncGenerator<CommittedChanges>
+  /** The whole prefix of some keys. @throws errors of keys and namespaces */
+  prefixOf(text: string): string
+  /** Their names are whole keys. */
+  readonly locks: Locks
 }
 
 /** The state of the node for its API. */

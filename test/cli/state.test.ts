@@ -8,6 +8,7 @@ import {
   type Transport,
 } from '../../client/index.js'
 import { nodeTransport } from '../../client/node.js'
+import { App } from '../support/app.js'
 import { DaemonProcess } from '../support/daemon.js'
 import { runMillrace } from '../support/run-millrace.js'
 
@@ -35,6 +36,7 @@ t.test('the client and the command line work on the entries of a node', async (t
     t.match(await run('delete', key, '--if-version', '999'), { code: 1, err: /nothing was deleted/ })
     t.match(await run('delete', key), { code: 0, out: `deleted ${key}\n` })
     t.match(await run('delete', key), { code: 1 })
+    t.match(await run('locks'), { code: 0, out: 'no locks\n' })
     t.match(
       (await run('info')).out,
       /^backend {3}embedded\nevents {4}in the commit of their transaction\nrevision {2}\d+\nentries {3}1\nsize/,
@@ -83,6 +85,55 @@ t.test('the client and the command line work on the entries of a node', async (t
     for await (const { value } of state.scan('s/')) found.push(value)
     t.same(found, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
     t.match(await state.info(), { backend: 'embedded', revision: BigInt })
+  })
+
+  await t.test('locks of the client', async (t) => {
+    const client = new Client(fetchTransport(daemon.url), APP)
+    const other = new Client(nodeTransport({ url: daemon.url }), APP)
+    t.teardown(() => {
+      client.close()
+      other.close()
+    })
+    const { state } = client
+    const guard = await state.lock.acquire('jobs', { ttlMs: 60_000, owner: 'first' })
+    t.equal(await other.state.lock.tryAcquire('jobs', { ttlMs: 60_000 }), undefined)
+    await t.rejects(other.state.lock.acquire('jobs', { ttlMs: 100, waitMs: 1 }), {
+      code: 'ERR_REQUEST_REFUSED',
+      wireCode: 'ERR_LOCK_TIMEOUT',
+    })
+    t.match((await run('locks')).out, /^LOCK .*\ncom\.example\.test\/jobs +\d+ +write +first +until /)
+    const { fencedBy } = guard
+    await state.set('f/1', 1, { fencedBy })
+    t.equal(await guard.isHeld(), true)
+    const waiting = other.state.lock.acquire('jobs', { ttlMs: 60_000, bound: 'connection' })
+    t.equal(await guard.release(), true)
+    const next = await waiting
+    t.ok(next.fence > guard.fence)
+    await t.rejects(state.set('f/1', 2, { fencedBy }), { code: 'ERR_REQUEST_REFUSED', wireCode: 'ERR_FENCED' })
+    t.equal((await state.txn({ if: [fencedBy] })).succeeded, false)
+    t.equal(guard.lost.aborted, false, 'a lock that was released is not lost')
+    const told = new Promise((resolve) => {
+      next.lost.addEventListener('abort', resolve)
+    })
+    // As somebody would who clears up by hand.
+    const [holder] = (await client.state.lock.list('jobs').next()).value?.holders ?? []
+    t.equal(holder?.fence, next.fence)
+    const { text } = await releaseByHand(daemon.url, next.fence)
+    t.match(text, /true/)
+    await told
+    t.match(next.lost.reason, { code: 'ERR_LOCK_LOST' })
+    const short = await state.lock.acquire('short', { ttlMs: 300 })
+    const done = await short.run(async (signal) => {
+      for (let at = 0; at < 4; at++) await new Promise((resolve) => setTimeout(resolve, 200))
+      return signal.aborted
+    })
+    t.equal(done, false, 'the lease is prolonged while the work goes on')
+    t.equal(await short.isHeld(), false)
+    const idle = await state.lock.acquire('short', { ttlMs: 100 })
+    await new Promise((resolve) => {
+      idle.lost.addEventListener('abort', resolve)
+    })
+    await t.rejects(idle.extend(100), { code: 'ERR_REQUEST_REFUSED', wireCode: 'ERR_LOCK_LOST' })
   })
 
   await t.test(
@@ -191,3 +242,7 @@ t.test('the state of a node goes to another one, also in two goes, and is checke
   t.match(await on(next, ['import']), { code: 2, err: /needs FILE/ })
   t.match(await on(next, ['ls', '--dry-run']), { code: 2, err: /--dry-run is for import/ })
 })
+async function releaseByHand(url: string, fence: bigint) {
+  const app = await App.at(url)
+  return app.post('/api/millrace/v1/state/locks/jobs/release', { fence: String(fence) })
+}

@@ -277,6 +277,77 @@ t.test('a watch over the WebSocket tells the same, and ends when it is cancelled
   t.match(await next(), { type: 'error', requestId: 2 })
 })
 
+t.test('a lock is granted, prolonged and released, and its fence guards writes', async (t) => {
+  const { daemon, api, call } = await start(t)
+  const lock = (action: string, body: unknown): Promise<Json> => call('POST', `${STATE}/locks/jobs/${action}`, body)
+  const grant = (await lock('acquire', { ttlMs: 60_000 })) as { fence: string }
+  t.match(grant, { name: 'com.example.test/jobs', mode: 'write', owner: 'com.example.test', fence: /^[0-9]+$/ })
+  t.match(await lock('acquire', { ttlMs: 100, waitMs: 1 }), { code: 'ERR_LOCK_TIMEOUT' })
+  t.match(await lock('extend', { fence: grant.fence, ttlMs: 120_000 }), { fence: grant.fence })
+  t.match(await lock('extend', { fence: '999999', ttlMs: 100 }), { code: 'ERR_LOCK_LOST' })
+  const fenced = { 'millrace-fence': `jobs:${grant.fence}` }
+  t.match(await call('PUT', `${KV}/k/1`, '1', fenced), { version: /^[0-9]+$/ })
+  const guarded = { then: [{ op: 'set', key: 'k/1', value: 2 }], fencedBy: { lock: 'jobs', fence: grant.fence } }
+  t.match(await call('POST', `${STATE}/txn`, guarded), { succeeded: true })
+  t.match(await call('GET', `${STATE}/locks`), { locks: [{ name: 'com.example.test/jobs', waiters: [] }] })
+  t.match(await call('GET', `${STATE}/locks/jobs`), { locks: [{ holders: [{ fence: grant.fence }] }] })
+  t.match(await call('GET', `${STATE}/locks/none`), { locks: [] })
+  const { socket } = daemon.addresses
+  t.match(await api.check('GET', `${STATE}/locks`, { socketPath: socket }), { locks: { length: 1 } })
+  t.same(await lock('release', { fence: grant.fence }), { released: true })
+  t.same(await lock('release', { fence: grant.fence }), { released: false })
+  t.match(await call('PUT', `${KV}/k/1`, '3', fenced), { code: 'ERR_FENCED' })
+  t.match(await call('DELETE', `${KV}/k/1`, undefined, fenced), { code: 'ERR_FENCED' })
+  t.match(await call('POST', `${STATE}/txn`, guarded), { code: 'ERR_FENCED' })
+  const condition = { if: [{ lock: 'jobs', fence: grant.fence }], else: [{ op: 'get', key: 'k/1' }] }
+  t.match(await call('POST', `${STATE}/txn`, condition), { succeeded: false, results: [{ entry: { value: 2 } }] })
+  const wrong: [string, unknown][] = [
+    ['acquire', { ttlMs: 99 }],
+    ['acquire', {}],
+    ['acquire', { ttlMs: 100, waitMS: 5 }],
+    ['acquire', { ttlMs: 100, mode: 'both' }],
+    ['extend', { ttlMs: 100 }],
+    ['release', { fence: 'x' }],
+  ]
+  for (const [action, body] of wrong)
+    t.match(await lock(action, body), { code: 'ERR_BAD_REQUEST' }, JSON.stringify(body))
+  t.match(await call('PUT', `${KV}/k/1`, '3', { 'millrace-fence': 'jobs' }), { code: 'ERR_BAD_REQUEST' })
+})
+
+t.test('a lock that is bound to a connection goes with it, and so does the turn of somebody who waits', async (t) => {
+  const { url, app, call } = await start(t)
+  const ask = (body: Json) => {
+    const asked = request(`${url}${STATE}/locks/jobs/acquire`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${app.token}`, 'content-type': 'application/json' },
+      agent: false,
+    })
+    asked.on('error', () => undefined)
+    asked.end(JSON.stringify({ ttlMs: 600_000, waitMs: 60_000, ...body }))
+    return asked
+  }
+  const waiters = async (): Promise<number> => {
+    const { locks } = (await call('GET', `${STATE}/locks`)) as { locks: { waiters: unknown[] }[] }
+    return locks[0]?.waiters.length ?? 0
+  }
+  const bound = ask({ bound: 'connection' })
+  const [response] = (await once(bound, 'response')) as [IncomingMessage]
+  const [line] = (await once(response, 'data')) as [Buffer]
+  t.match(JSON.parse(line.toString()), { type: 'granted', name: 'com.example.test/jobs' })
+  response.on('error', () => undefined)
+  const gone = ask({ owner: 'gone' })
+  while ((await waiters()) < 1) continue
+  const next = ask({ owner: 'next' })
+  while ((await waiters()) < 2) continue
+  gone.destroy()
+  while ((await waiters()) > 1) continue
+  bound.destroy()
+  const [granted] = (await once(next, 'response')) as [IncomingMessage]
+  let text = ''
+  for await (const chunk of granted) text += String(chunk)
+  t.match(JSON.parse(text), { owner: 'next' })
+})
+
 t.test('what was acknowledged is there after kill -9, and retries get their first answers', async (t) => {
   await using daemon = await DaemonProcess.start()
   let app = await App.at(daemon.url)

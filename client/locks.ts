@@ -126,11 +126,11 @@ export class LocksClient {
     try {
       // A wait is as silent as it is long.
       const lines = followOverHttp(this.#requests, path, body, connection.signal, waitMs + MOST_SILENT_MS)
-      const { value } = await lines.next()
-      if (value === undefined) {
+      const first = await lines.next()
+      if (first.done === true) {
         throw new NodeUnreachableError('the answer ended before the lock was granted', { neverSent: false })
       }
-      const guard = new Guard(this.#requests, JSON.parse(value) as GrantReply, { ttlMs, sentMs }, lines, leave)
+      const guard = new Guard(this.#requests, JSON.parse(first.value) as GrantReply, { ttlMs, sentMs }, lines, leave)
       return await settled(guard, { ttlMs, sentMs }, signal)
     } finally {
       signal?.removeEventListener('abort', leave)
@@ -162,8 +162,10 @@ function isWorthAnother(error: unknown, isTimeLeft: boolean): boolean {
   return mayPass(error)
 }
 
+type HolderReply = Omit<LockHolder, 'fence'> & { readonly fence: string }
+
 function toInfo(reply: unknown): LockInfo {
-  const { holders, ...lock } = reply as LockInfo
+  const { holders, ...lock } = reply as Omit<LockInfo, 'holders'> & { readonly holders: readonly HolderReply[] }
   return { ...lock, holders: holders.map((holder) => ({ ...holder, fence: BigInt(holder.fence) })) }
 }
 

@@ -17,7 +17,7 @@ export interface Ticket {
 
 /** How a wait ends. */
 export type Settlement =
-  { readonly kind: 'granted'; readonly grant: LockGrant } | { readonly kind: 'failed'; readonly error: unknown }
+  { readonly kind: 'granted'; readonly grant: LockGrant } | { readonly kind: 'failed'; readonly error: Error }
 
 /** Those who wait for one lock: first the writers, then the readers, each in the order in which they came. */
 export class LockQueue {

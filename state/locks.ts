@@ -68,12 +68,12 @@ export class Locks {
    * @throws LockTimeoutError, LockQueueFullError, AbortedError, StateFullError
    */
   async acquire(request: LockRequest, waitMs: number, signal: AbortSignal): Promise<LockGrant> {
-    if (signal.aborted || this.#isClosed) throw gone(signal.reason)
+    if (isGone(signal) || this.#isClosed) throw gone(signal.reason)
     if (waitMs > 0) return this.#wait(request, waitMs, signal)
     const outcome = await this.#decide(request, undefined)
     if (!('fence' in outcome)) throw new LockTimeoutError(request.name, 0)
     this.#grants++
-    if (!signal.aborted) return outcome
+    if (!isGone(signal)) return outcome
     await this.takeBack(outcome)
     throw gone(signal.reason)
   }
@@ -269,7 +269,7 @@ export class Locks {
     } catch (error) {
       queue.remove(ticket)
       line.isStirred = true
-      if (!ticket.isGone) ticket.settle({ kind: 'failed', error })
+      if (!ticket.isGone) ticket.settle({ kind: 'failed', error: asError(error) })
     }
     return Infinity
   }
@@ -313,6 +313,15 @@ const NOT_YET: LockBusy = { untilMs: Infinity }
 
 function requestOf({ request: { app, name, requestId } }: Ticket): string | undefined {
   return requestId === undefined ? undefined : `${app}\0${name}\0${requestId}`
+}
+
+/** Asked anew behind each wait. */
+function isGone(signal: AbortSignal): boolean {
+  return signal.aborted
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
 }
 
 function gone(cause: unknown): AbortedError {

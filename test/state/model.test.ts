@@ -4,7 +4,7 @@ import type { State } from '../../state/index.js'
 import { HEAD_KEY } from '../../state/record-keys.js'
 import { decodeHead } from '../../state/records.js'
 import { event, openTestStore, type OpenedStore } from '../support/store.js'
-import { append, increment, openState, set, TestClock, txn, versionIs } from '../support/state.js'
+import { append, APP, increment, openState, set, TestClock, txn, versionIs } from '../support/state.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 /** An entry as it must be. */
@@ -21,10 +21,21 @@ interface Life {
   readonly deadlineMs: number
 }
 
+/** The newest grant of the lock, ended or not. */
+interface Grant {
+  readonly fence: number
+  readonly ttlMs: number
+  /** By the monotonic clock of the present run. */
+  readonly deadlineMs: number
+}
+
 class Model {
+  grant: Grant | undefined
   readonly entries = new Map<string, Expected>()
   readonly clock: TestClock
   revision = 0
+  /** Revision of the newest change of an entry; grants of locks take revisions too. */
+  changed = 0
   events = 0
   /** The wall clock at the newest commit. */
   lastWallMs = 0
@@ -48,6 +59,11 @@ class Model {
     })
     const life = ttl === null ? undefined : ttl === 'keep' ? old : fresh(ttl)
     this.entries.set(key, { value, version: this.revision, life })
+    this.changed = this.revision
+  }
+
+  get isLocked(): boolean {
+    return this.grant !== undefined && this.clock.ms < this.grant.deadlineMs
   }
 
   /** Only the wall clock knows how long the node was down, and it may be wrong. */
@@ -81,6 +97,8 @@ interface Real {
 
 type Command = fc.AsyncCommand<Model, Real>
 
+const LOCK = 'n/lock/a'
+
 const KEYS = ['n/k/a', 'n/k/b', 'n/k/ü', 'n/k/b/c']
 
 /** What all that is asked for at the same time is made of. */
@@ -90,6 +108,9 @@ type Step =
   | { readonly kind: 'delete'; readonly key: string }
   | { readonly kind: 'increment'; readonly key: string }
   | { readonly kind: 'append'; readonly key: string; readonly isCurrent: boolean }
+  | { readonly kind: 'acquire'; readonly key: string; readonly ttlMs: number }
+  | { readonly kind: 'extend'; readonly key: string; readonly ttlMs: number }
+  | { readonly kind: 'release' | 'fenced'; readonly key: string; readonly isCurrent: boolean }
 
 async function check(model: Model, real: Real): Promise<void> {
   const { state, opened } = real
@@ -105,7 +126,7 @@ async function check(model: Model, real: Real): Promise<void> {
     const entry = await state.get(key)
     same(entry?.version, model.get(key)?.version, `the version of ${key}`)
   }
-  await watchUpTo(real, model.revision)
+  await watchUpTo(real, model.changed)
   const watched = [...real.watched.keys()].sort().filter((key) => model.get(key) !== undefined)
   same(
     watched.map((key) => [key, real.watched.get(key)]),
@@ -114,7 +135,7 @@ async function check(model: Model, real: Real): Promise<void> {
   )
 }
 
-/** Goes on where the watch before has ended, also over restarts. */
+/** Goes on where the watch before has ended. */
 async function watchUpTo(real: Real, revision: number): Promise<void> {
   if (real.watchedTo >= revision) return
   const gone = new AbortController()
@@ -177,7 +198,7 @@ async function ask(state: State, model: Model, step: Step): Promise<void> {
     }
     case 'delete': {
       // What is expired goes with a revision too, as a watch has to be told of it.
-      if (model.entries.has(key)) model.revision++
+      if (model.entries.has(key)) model.changed = ++model.revision
       model.entries.delete(key)
       const { results } = await txn(state, { then: [{ kind: 'delete', key }] })
       same(results, [{ kind: 'delete', deleted: old !== undefined }], 'a delete')
@@ -197,6 +218,47 @@ async function ask(state: State, model: Model, step: Step): Promise<void> {
       model.put(key, count + 1, null)
       const { results } = await txn(state, { then: [increment(key)] })
       same((results[0] as { value: string }).value, String(count + 1), 'an increment')
+      return
+    }
+    case 'acquire': {
+      const isFree = !model.isLocked
+      if (isFree) {
+        const { ttlMs } = step
+        model.grant = { fence: ++model.revision, ttlMs, deadlineMs: model.clock.ms + ttlMs }
+      }
+      const expected = isFree ? model.revision : 'ERR_LOCK_TIMEOUT'
+      const wish = { app: APP, name: LOCK, ttlMs: step.ttlMs, mode: 'write', owner: 'x', requestId: undefined } as const
+      const granted = state.locks.acquire(wish, 0, new AbortController().signal)
+      same(await granted.then(({ fence }) => fence, codeOf), expected, 'an acquire')
+      return
+    }
+    case 'extend': {
+      const { isLocked, grant, clock } = model
+      const fence = grant?.fence ?? 0
+      if (grant !== undefined && isLocked) {
+        model.grant = { fence, ttlMs: step.ttlMs, deadlineMs: clock.ms + step.ttlMs }
+      }
+      const extended = state.locks.extend({ lock: LOCK, fence }, step.ttlMs)
+      same(await extended.then(() => isLocked, codeOf), isLocked ? true : 'ERR_LOCK_LOST', 'an extend')
+      return
+    }
+    case 'release': {
+      const fence = (model.grant?.fence ?? 0) - (step.isCurrent ? 0 : 1)
+      const isHeld = model.isLocked && step.isCurrent
+      if (isHeld) model.grant = undefined
+      same(await state.locks.release({ lock: LOCK, fence }), isHeld, 'a release')
+      return
+    }
+    case 'fenced': {
+      const fence = (model.grant?.fence ?? 0) - (step.isCurrent ? 0 : 1)
+      const isHeld = model.isLocked && step.isCurrent
+      const value = { at: model.revision + 1 }
+      if (isHeld) {
+        model.revision++
+        model.put(key, value, null)
+      }
+      const written = txn(state, { then: [set(key, value)], fencedBy: { lock: LOCK, fence } })
+      same(await written.then(() => true, codeOf), isHeld ? true : 'ERR_FENCED', 'a fenced write')
       return
     }
     case 'append': {
@@ -220,6 +282,10 @@ async function ask(state: State, model: Model, step: Step): Promise<void> {
   }
 }
 
+function codeOf(error: unknown): unknown {
+  return (error as { code: unknown }).code
+}
+
 class Restart implements Command {
   readonly jumpMs: number
   constructor(jumpMs: number) {
@@ -229,10 +295,17 @@ class Restart implements Command {
   async run(model: Model, real: Real): Promise<void> {
     await real.state.close()
     await real.opened.close()
+    const { grant, isLocked } = model
     model.clock.wallMs += this.jumpMs
     model.restart()
     real.opened = await openTestStore(real.path, { sync: 'os' })
     real.state = await openState(real.opened.store, model.clock)
+    // A lock is held for its whole time once more, whatever the wall clock says. One that has ended may be, too, as long as
+    // nobody else got it and its record was not swept: nobody knows then that it had ended.
+    const isHeld = isLocked || (await real.state.locks.find(LOCK)) !== undefined
+    model.grant = grant && isHeld ? { ...grant, deadlineMs: model.clock.ms + grant.ttlMs } : undefined
+    // All was seen; behind it may be revisions of grants, of which a watch has nothing to tell.
+    real.watchedTo = real.state.revision
     await check(model, real)
   }
   toString = () => `restart after a jump of ${String(this.jumpMs)} ms`
@@ -260,6 +333,7 @@ class Sweep implements Command {
     await real.state.sweep()
     const head = decodeHead(await real.opened.store.state.get(HEAD_KEY))
     if (head.revision < model.revision) throw new Error('a sweep went back')
+    if (head.revision > model.revision) model.changed = head.revision
     model.revision = head.revision
     const kept = new Set<string>()
     const page = await real.opened.store.state.page({ gte: Buffer.of(0x10), lt: Buffer.of(0x11), limit: 100 })
@@ -283,6 +357,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant('delete' as const), key }),
   fc.record({ kind: fc.constant('increment' as const), key }),
   fc.record({ kind: fc.constant('append' as const), key, isCurrent: fc.boolean() }),
+  fc.record({ kind: fc.constantFrom('acquire' as const, 'extend' as const), key, ttlMs: fc.constantFrom(100, 2000) }),
+  fc.record({ kind: fc.constantFrom('release' as const, 'fenced' as const), key, isCurrent: fc.boolean() }),
 )
 const jump = fc.constantFrom(0, 0, 500, -500, 3_600_000, -3_600_000)
 const commands = fc.commands(

@@ -87,25 +87,43 @@ export function isCurrent(draft: Draft, { lock, fence }: Fence): boolean {
   return held(draft, lock).some((grant) => isUsable(draft, grant, fence))
 }
 
-/** Gives back the room of grants whose time is over. */
+/** Who has a lock. Grants whose time is over leave nothing behind. */
+export function decideHolders(draft: Draft, name: string): readonly LockGrant[] {
+  return held(draft, name).map((grant) => told(name, grant, draft.time))
+}
+
+/** Gives a record its deadline anew, or takes it away when its time is over. */
 export function endLock(draft: Draft, record: Buffer): void {
   store(draft, nameOfLock(record), held(draft, nameOfLock(record)))
 }
 
-/** Who has a lock, from its record. */
-export function holdersIn(record: Buffer, content: Buffer, time: StateTime): readonly LockGrant[] {
-  const name = nameOfLock(record)
-  return decodeGrants(content, time).map((grant) => told(name, grant, time))
+/** Who has a lock, from its record; `undefined` when a grant has ended of which the record does not know. */
+export function holdersIn(record: Buffer, content: Buffer, time: StateTime): readonly LockGrant[] | undefined {
+  const grants = decodeGrants(content)
+  const current = grants.filter((grant) => isHeld(grant, time))
+  if (current.length < grants.length) return undefined
+  return current.map((grant) => told(nameOfLock(record), grant, time))
 }
 
+/**
+ * Grants that are there. Those that have ended go from the record in the same commit, before anybody is told: over a restart
+ * a grant lasts its whole time once more, and must not be good again to whom it was called lost.
+ */
 function held(draft: Draft, name: string): readonly StoredGrant[] {
   const content = draft.view.get(lockKey(name))
-  return content === undefined ? [] : decodeGrants(content, draft.time)
+  if (content === undefined) return []
+  const grants = decodeGrants(content)
+  const current = grants.filter((grant) => isHeld(grant, draft.time))
+  if (current.length < grants.length) store(draft, name, current)
+  return current
 }
 
-function decodeGrants(content: Buffer, time: StateTime): readonly StoredGrant[] {
-  const grants = JSON.parse(decodeStored(content).text) as readonly StoredGrant[]
-  return grants.filter(({ lifetime }) => time.nowMs < time.heldUntilMs(lifetime))
+function decodeGrants(content: Buffer): readonly StoredGrant[] {
+  return JSON.parse(decodeStored(content).text) as readonly StoredGrant[]
+}
+
+function isHeld({ lifetime }: StoredGrant, time: StateTime): boolean {
+  return time.nowMs < time.heldUntilMs(lifetime)
 }
 
 function isUsable(draft: Draft, grant: StoredGrant, fence: number): boolean {

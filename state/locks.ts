@@ -1,16 +1,27 @@
 import { AbortedError } from '../core/index.js'
-import type { RecordStore } from './backend.js'
-import { decideAcquire, decideExtend, decideRelease, holdersIn, keysOfLock, type LockBusy } from './decide-lock.js'
+import type { RecordRange, RecordStore } from './backend.js'
+import {
+  decideAcquire,
+  decideExtend,
+  decideHolders,
+  decideRelease,
+  holdersIn,
+  keysOfLock,
+  type LockBusy,
+} from './decide-lock.js'
 import type { Draft } from './draft.js'
 import { LockQueueFullError, LockTimeoutError } from './errors.js'
 import { LockQueue, type Settlement, type Ticket } from './lock-queue.js'
 import type { Fence, LockGrant, LockReport, LockRequest } from './lock-types.js'
-import { lockKey, locksBelow, nameOfLock } from './record-keys.js'
+import { lockKey, locksBelow, nameOfLock, RECORD, recordsOf } from './record-keys.js'
 import type { StateLogger } from './state-logger.js'
 import type { StateTime } from './state-time.js'
 
 /** Who may wait at once, for all locks together. */
 const MAX_WAITERS = 10_000
+
+/** Locks that are looked at together. */
+const PAGE = 256
 
 /** Longest time of a timer, milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1
@@ -122,25 +133,26 @@ export class Locks {
 
   /** Locks that somebody has, or waits for, in the order of their names. */
   async list(prefix: string, after: string | undefined, limit: number): Promise<readonly LockReport[]> {
-    const { gte, lt } = locksBelow(prefix)
     const behind = after === undefined ? undefined : lockKey(after)
-    const start = behind === undefined || Buffer.compare(behind, gte) < 0 ? { gte } : { gt: behind }
-    const found = new Map<string, Buffer | undefined>()
-    for (const name of this.#lines.keys()) {
-      const key = lockKey(name)
-      const isBehind = behind === undefined || Buffer.compare(key, behind) > 0
-      if (name.startsWith(prefix) && isBehind) found.set(name, undefined)
+    const found: (LockReport | undefined)[] = []
+    const names = new Set<string>()
+    for await (const page of this.#pages(locksBelow(prefix), behind, limit)) {
+      for (const [key] of page) names.add(nameOfLock(key))
+      found.push(...(await Promise.all(page.map(([key, content]) => this.#report(nameOfLock(key), content)))))
+      if (found.filter((report) => report !== undefined).length >= limit) break
     }
-    const records = await this.#options.records.page({ ...start, lt, limit })
-    for (const [key, content] of records) found.set(nameOfLock(key), content)
-    return [...found]
-      .sort(([a], [b]) => Buffer.compare(lockKey(a), lockKey(b)))
-      .flatMap(([name, content]) => this.#report(name, content) ?? [])
+    for (const name of this.#lines.keys()) {
+      const isBehind = behind === undefined || Buffer.compare(lockKey(name), behind) > 0
+      if (name.startsWith(prefix) && isBehind && !names.has(name)) found.push(await this.#report(name, undefined))
+    }
+    return found
+      .filter((report) => report !== undefined)
+      .sort((a, b) => Buffer.compare(lockKey(a.name), lockKey(b.name)))
       .slice(0, limit)
   }
 
-  /** Nobody waits any more. Who has a lock keeps it. */
-  close(): void {
+  /** Nobody waits any more. Who has a lock keeps it; of a lease that is over nothing is left for the next start. */
+  async close(): Promise<void> {
     this.#isClosed = true
     const lines = [...this.#lines.values()]
     this.#lines.clear()
@@ -149,11 +161,45 @@ export class Locks {
       while (queue.size > 0) for (const ticket of queue.next()) this.#leave(ticket, queue, gone('the node is stopping'))
     }
     for (const listeners of this.#listeners.values()) for (const listener of [...listeners]) listener()
+    // Should this fail, such a lock is held once more behind the restart.
+    await this.#endAll().catch(() => undefined)
   }
 
-  #report(name: string, content: Buffer | undefined): LockReport | undefined {
+  /** Takes away what is left of leases that are over. */
+  async #endAll(): Promise<void> {
+    for await (const page of this.#pages(recordsOf(RECORD.lock), undefined, PAGE)) {
+      await Promise.all(page.map(([record, content]) => this.#holders(nameOfLock(record), content)))
+    }
+  }
+
+  /** Records of locks. */
+  async *#pages(
+    { gte, lt }: { readonly gte: Buffer; readonly lt: Buffer },
+    behind: Buffer | undefined,
+    limit: number,
+  ): AsyncGenerator<[Buffer, Buffer][]> {
+    let start: RecordRange =
+      behind === undefined || Buffer.compare(behind, gte) < 0 ? { gte, limit } : { gt: behind, limit }
+    for (;;) {
+      const page = await this.#options.records.page({ ...start, lt })
+      const last = page.at(-1)
+      if (last === undefined) return
+      yield page
+      if (page.length < limit) return
+      start = { gt: last[0], limit }
+    }
+  }
+
+  /** Before a grant is called ended, its record is gone. */
+  #holders(name: string, content: Buffer): Promise<readonly LockGrant[]> {
+    const holders = holdersIn(lockKey(name), content, this.#options.time)
+    if (holders !== undefined) return Promise.resolve(holders)
+    return this.#options.change(keysOfLock(name), (draft) => decideHolders(draft, name))
+  }
+
+  async #report(name: string, content: Buffer | undefined): Promise<LockReport | undefined> {
     const { time } = this.#options
-    const holders = content === undefined ? [] : holdersIn(lockKey(name), content, time)
+    const holders = content === undefined ? [] : await this.#holders(name, content)
     const waiters = this.#lines.get(name)?.queue.report(time.nowMs) ?? []
     return holders.length === 0 && waiters.length === 0 ? undefined : { name, holders, waiters }
   }

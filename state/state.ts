@@ -7,7 +7,7 @@ import { decideImport, keysOfImport, RehearsalEnd } from './decide-import.js'
 import { decideTxn, keysOfTxn } from './decide-txn.js'
 import { Draft } from './draft.js'
 import { exportItems, type ExportRequest } from './export.js'
-import { FencedError } from './errors.js'
+import { FencedError, LockLostError } from './errors.js'
 import { Locks } from './locks.js'
 import { entryKey, HEAD_KEY } from './record-keys.js'
 import { decodeHead, decodeStored, encodeHead, FIRST_HEAD, type Head } from './records.js'
@@ -278,7 +278,7 @@ export class State implements AsyncDisposable {
 
   async #shutdown(): Promise<void> {
     this.#closing.abort()
-    this.locks.close()
+    await this.locks.close()
     await this.#sweeper.stop()
   }
 
@@ -353,7 +353,7 @@ export class State implements AsyncDisposable {
     decide: (draft: Draft) => R,
   ): Promise<R> {
     const { backend, maxBytes } = this.#options
-    let outcome: { readonly answer: R; readonly changes: CommittedChanges } | undefined
+    let outcome: { readonly tell: () => R; readonly changes: CommittedChanges } | undefined
     while (this.#held !== undefined) await this.#held
     this.#underWay++
     try {
@@ -363,8 +363,8 @@ export class State implements AsyncDisposable {
         bytes: bytes + OVERHEAD,
         decide: (view) => {
           const draft = new Draft(view, this.#time, maxBytes)
-          const answer = decide(draft)
-          outcome = { answer, changes: { revision: draft.finish(), changes: draft.changes } }
+          const tell = decided(draft, decide)
+          outcome = { tell, changes: { revision: draft.finish(), changes: draft.changes } }
         },
         committed: () => {
           this.#noted(outcome?.changes)
@@ -374,7 +374,7 @@ export class State implements AsyncDisposable {
       this.#underWay--
     }
     if (outcome === undefined) throw new TypeError('a commit without a decision')
-    return outcome.answer
+    return outcome.tell()
   }
 
   #noted(commit: CommittedChanges | undefined): void {
@@ -412,6 +412,22 @@ function writeHead(records: RecordStore, head: Head): Promise<void> {
     },
     committed: () => undefined,
   })
+}
+
+/**
+ * What a caller is told when the commit is done. Who learns that a grant has ended must not find it in place behind a
+ * crash, so what such a decision has taken away is committed, and only then it is refused.
+ */
+function decided<R>(draft: Draft, decide: (draft: Draft) => R): () => R {
+  try {
+    const answer = decide(draft)
+    return () => answer
+  } catch (error) {
+    if (!(error instanceof FencedError || error instanceof LockLostError)) throw error
+    return () => {
+      throw error
+    }
+  }
 }
 
 /** Never one that was given out before. */

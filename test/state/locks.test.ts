@@ -25,7 +25,9 @@ async function start(t: { teardown: (work: () => unknown) => void }, backend: 'e
     get store() {
       return opened.store
     },
-    restart: async (): Promise<void> => {
+    /** @param isCrash the store goes first, so that the state can do nothing at its end */
+    restart: async (isCrash = false): Promise<void> => {
+      if (isCrash) await opened.close()
       await close()
       opened = await openTestStore(path)
       state = await openState(opened.store, clock, { backend })
@@ -245,6 +247,41 @@ t.test(
     t.ok(await attempt(node.state, request('third')))
   },
 )
+
+t.test('a grant that was told to have ended does not come back behind a crash', async (t) => {
+  const ways: Record<string, (state: State, fence: { lock: string; fence: number }) => Promise<unknown>> = {
+    'a fenced write': (state, fencedBy) => txn(state, { then: [set('n/k', 1)], fencedBy }),
+    'a condition': (state, fence) => txn(state, { if: [{ kind: 'lock', ...fence }] }),
+    'an extension': (state, fence) => state.locks.extend(fence, LEASE_MS),
+    'a release': (state, fence) => state.locks.release(fence),
+    'a look at it': (state) => state.locks.find(NAME),
+    'a look at all': (state) => state.locks.list('', undefined, 1),
+  }
+  const node = await start(t)
+  for (const [way, look] of Object.entries(ways)) {
+    const { fence } = (await attempt(node.state, request('holder', 'write', { ttlMs: 100 })))!
+    node.clock.pass(100)
+    await look(node.state, { lock: NAME, fence }).catch(() => undefined)
+    await node.restart(true)
+    t.equal(await node.state.locks.find(NAME), undefined, way)
+    const next = (await attempt(node.state, request('next')))!
+    t.ok(next.fence > fence)
+    await give(node.state, next)
+  }
+  const { fence } = (await attempt(node.state, request('holder', 'write', { ttlMs: 100 })))!
+  node.clock.pass(100)
+  await node.restart()
+  await t.rejects(node.state.locks.extend({ lock: NAME, fence }, 100), { code: 'ERR_LOCK_LOST' }, 'a stop, too')
+})
+
+t.test('a page of locks is full though leases before it are over', async (t) => {
+  const { state, clock } = await start(t)
+  for (const at of [1, 2, 3, 4]) await attempt(state, request('x', 'write', { name: `n/a/${String(at)}`, ttlMs: 100 }))
+  for (const at of [1, 2]) await attempt(state, request('x', 'write', { name: `n/b/${String(at)}` }))
+  clock.pass(100)
+  const names = (await state.locks.list('', undefined, 2)).map(({ name }) => name)
+  t.same(names, ['n/b/1', 'n/b/2'])
+})
 
 t.test('behind a restored backup no old guard is good, and nobody else gets the lock before its time', async (t) => {
   const node = await start(t)

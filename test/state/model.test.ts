@@ -27,6 +27,8 @@ interface Grant {
   readonly ttlMs: number
   /** By the monotonic clock of the present run. */
   readonly deadlineMs: number
+  /** Somebody was told that it has ended. */
+  isToldEnded: boolean
 }
 
 class Model {
@@ -64,6 +66,11 @@ class Model {
 
   get isLocked(): boolean {
     return this.grant !== undefined && this.clock.ms < this.grant.deadlineMs
+  }
+
+  /** A grant of which somebody learns that it has ended is over for good. */
+  lookAtLock(): void {
+    if (this.grant !== undefined && !this.isLocked) this.grant.isToldEnded = true
   }
 
   /** Only the wall clock knows how long the node was down, and it may be wrong. */
@@ -111,6 +118,8 @@ type Step =
   | { readonly kind: 'acquire'; readonly key: string; readonly ttlMs: number }
   | { readonly kind: 'extend'; readonly key: string; readonly ttlMs: number }
   | { readonly kind: 'release' | 'fenced'; readonly key: string; readonly isCurrent: boolean }
+
+const LOCK_STEPS: ReadonlySet<string> = new Set(['acquire', 'extend', 'release', 'fenced'])
 
 async function check(model: Model, real: Real): Promise<void> {
   const { state, opened } = real
@@ -175,6 +184,7 @@ class Together implements Command {
 async function ask(state: State, model: Model, step: Step): Promise<void> {
   const { key } = step
   const old = model.get(key)
+  if (LOCK_STEPS.has(step.kind)) model.lookAtLock()
   switch (step.kind) {
     case 'set': {
       const value = { at: ++model.revision }
@@ -224,7 +234,7 @@ async function ask(state: State, model: Model, step: Step): Promise<void> {
       const isFree = !model.isLocked
       if (isFree) {
         const { ttlMs } = step
-        model.grant = { fence: ++model.revision, ttlMs, deadlineMs: model.clock.ms + ttlMs }
+        model.grant = { fence: ++model.revision, ttlMs, deadlineMs: model.clock.ms + ttlMs, isToldEnded: false }
       }
       const expected = isFree ? model.revision : 'ERR_LOCK_TIMEOUT'
       const wish = { app: APP, name: LOCK, ttlMs: step.ttlMs, mode: 'write', owner: 'x', requestId: undefined } as const
@@ -236,7 +246,7 @@ async function ask(state: State, model: Model, step: Step): Promise<void> {
       const { isLocked, grant, clock } = model
       const fence = grant?.fence ?? 0
       if (grant !== undefined && isLocked) {
-        model.grant = { fence, ttlMs: step.ttlMs, deadlineMs: clock.ms + step.ttlMs }
+        model.grant = { ...grant, ttlMs: step.ttlMs, deadlineMs: clock.ms + step.ttlMs }
       }
       const extended = state.locks.extend({ lock: LOCK, fence }, step.ttlMs)
       same(await extended.then(() => isLocked, codeOf), isLocked ? true : 'ERR_LOCK_LOST', 'an extend')
@@ -288,11 +298,15 @@ function codeOf(error: unknown): unknown {
 
 class Restart implements Command {
   readonly jumpMs: number
-  constructor(jumpMs: number) {
+  readonly isCrash: boolean
+  constructor(jumpMs: number, isCrash: boolean) {
     this.jumpMs = jumpMs
+    this.isCrash = isCrash
   }
   check = () => true
   async run(model: Model, real: Real): Promise<void> {
+    // The state can do nothing any more when its store is gone.
+    if (this.isCrash) await real.opened.close()
     await real.state.close()
     await real.opened.close()
     const { grant, isLocked } = model
@@ -300,15 +314,16 @@ class Restart implements Command {
     model.restart()
     real.opened = await openTestStore(real.path, { sync: 'os' })
     real.state = await openState(real.opened.store, model.clock)
-    // A lock is held for its whole time once more, whatever the wall clock says. One that has ended may be, too, as long as
-    // nobody else got it and its record was not swept: nobody knows then that it had ended.
-    const isHeld = isLocked || (await real.state.locks.find(LOCK)) !== undefined
+    // A lock is held for its whole time once more, whatever the wall clock says. One that has ended may be, too, if the node
+    // was killed and nobody was told of its end.
+    const mayBeHeld = this.isCrash && grant?.isToldEnded === false
+    const isHeld = isLocked || (mayBeHeld && (await real.state.locks.find(LOCK)) !== undefined)
     model.grant = grant && isHeld ? { ...grant, deadlineMs: model.clock.ms + grant.ttlMs } : undefined
     // All was seen; behind it may be revisions of grants, of which a watch has nothing to tell.
     real.watchedTo = real.state.revision
     await check(model, real)
   }
-  toString = () => `restart after a jump of ${String(this.jumpMs)} ms`
+  toString = () => `${this.isCrash ? 'crash' : 'restart'}, jump ${String(this.jumpMs)}`
 }
 
 class Pass implements Command {
@@ -365,7 +380,7 @@ const commands = fc.commands(
   [
     fc.array(step, { minLength: 1, maxLength: 6 }).map((steps) => new Together(steps)),
     fc.tuple(fc.constantFrom(50, 99, 100, 2000), jump).map(([ms, jumpMs]) => new Pass(ms, jumpMs)),
-    jump.map((jumpMs) => new Restart(jumpMs)),
+    fc.tuple(jump, fc.boolean()).map(([jumpMs, isCrash]) => new Restart(jumpMs, isCrash)),
     fc.constant(new Sweep()),
   ],
   { maxCommands: 25 },

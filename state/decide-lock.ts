@@ -135,17 +135,17 @@ function store(draft: Draft, name: string, grants: readonly StoredGrant[]): void
   const record = lockKey(name)
   const { time } = draft
   const lifetimes = grants.map(({ lifetime }) => lifetime)
-  const last = lifetimes.reduce<Lifetime | undefined>(
-    (latest, each) => (latest === undefined || time.heldUntilMs(each) > time.heldUntilMs(latest) ? each : latest),
+  const first = lifetimes.reduce<Lifetime | undefined>(
+    (soonest, each) => (soonest === undefined || time.heldUntilMs(each) < time.heldUntilMs(soonest) ? each : soonest),
     undefined,
   )
-  if (last === undefined) {
+  if (first === undefined) {
     const content = draft.view.get(record)
     if (content !== undefined) draft.forget(record, decodeStored(content))
     return
   }
   // By this deadline the record is looked at again, which must be in this run.
-  const lifetime = { ...last, runDeadlineMs: time.heldUntilMs(last), run: time.run }
+  const lifetime = { ...first, runDeadlineMs: time.heldUntilMs(first), run: time.run }
   draft.keep(record, JSON.stringify(grants), lifetime)
 }
 

@@ -13,15 +13,12 @@ import type { Draft } from './draft.js'
 import { LockQueueFullError, LockTimeoutError } from './errors.js'
 import { LockQueue, type Settlement, type Ticket } from './lock-queue.js'
 import type { Fence, LockGrant, LockReport, LockRequest } from './lock-types.js'
-import { lockKey, locksBelow, nameOfLock, RECORD, recordsOf } from './record-keys.js'
+import { lockKey, locksBelow, nameOfLock } from './record-keys.js'
 import type { StateLogger } from './state-logger.js'
 import type { StateTime } from './state-time.js'
 
 /** Who may wait at once, for all locks together. */
 const MAX_WAITERS = 10_000
-
-/** Locks that are looked at together. */
-const PAGE = 256
 
 /** Longest time of a timer, milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1
@@ -151,8 +148,8 @@ export class Locks {
       .slice(0, limit)
   }
 
-  /** Nobody waits any more. Who has a lock keeps it; of a lease that is over nothing is left for the next start. */
-  async close(): Promise<void> {
+  /** Nobody waits any more. Who has a lock keeps it. */
+  close(): void {
     this.#isClosed = true
     const lines = [...this.#lines.values()]
     this.#lines.clear()
@@ -161,15 +158,6 @@ export class Locks {
       while (queue.size > 0) for (const ticket of queue.next()) this.#leave(ticket, queue, gone('the node is stopping'))
     }
     for (const listeners of this.#listeners.values()) for (const listener of [...listeners]) listener()
-    // Should this fail, such a lock is held once more behind the restart.
-    await this.#endAll().catch(() => undefined)
-  }
-
-  /** Takes away what is left of leases that are over. */
-  async #endAll(): Promise<void> {
-    for await (const page of this.#pages(recordsOf(RECORD.lock), undefined, PAGE)) {
-      await Promise.all(page.map(([record, content]) => this.#holders(nameOfLock(record), content)))
-    }
   }
 
   /** Records of locks. */

@@ -1,5 +1,5 @@
 import { AbortedError, type Clock } from '../core/index.js'
-import { StoreCorruptError, type AppendRequest } from '../storage/index.js'
+import { StoreCorruptError, type AppendRequest, type StateView } from '../storage/index.js'
 import type { RecordStore, StateBackend } from './backend.js'
 import { ChangeLog, type Change, type CommittedChanges } from './change-log.js'
 import { checkRecords, type StateCheck } from './check.js'
@@ -26,6 +26,8 @@ export interface StateOptions {
   readonly logger: StateLogger
   /** Keys and values of all entries, bytes. */
   readonly maxBytes: number
+  /** Milliseconds between two looks for what is expired; by default a second. */
+  readonly sweepMs?: number
 }
 
 /** How the state is. */
@@ -71,6 +73,9 @@ const RUN_STEP = 2 ** 20
 /** How often a repair looks for what is left. */
 const REPAIR_ROUNDS = 100
 
+/** Milliseconds between two looks for what is expired. */
+const SWEEP_MS = 1000
+
 /** Bytes that a write takes beside its texts, about. */
 const OVERHEAD = 256
 
@@ -96,10 +101,10 @@ export class State implements AsyncDisposable {
     this.#options = options
     this.#time = time
     this.#log = new ChangeLog(revision)
-    const { logger, backend } = options
+    const { logger, backend, sweepMs = SWEEP_MS } = options
     const change = <R>(keys: readonly Buffer[], decide: (draft: Draft) => R): Promise<R> =>
       this.#change(keys, [], 0, decide)
-    this.#sweeper = new Sweeper({ records: backend.records, time, logger, change })
+    this.#sweeper = new Sweeper({ records: backend.records, time, logger, change, everyMs: sweepMs })
     this.locks = new Locks({ records: backend.records, time, logger, change })
   }
 
@@ -271,15 +276,20 @@ export class State implements AsyncDisposable {
     }
   }
 
-  /** Ends watches and the sweeper; the records are closed by their owner. Idempotent. */
+  /** Ends watches, waits for locks and the sweeper; the records are closed by their owner. Idempotent. */
   close(): Promise<void> {
     return (this.#closed ??= this.#shutdown())
   }
 
   async #shutdown(): Promise<void> {
     this.#closing.abort()
-    await this.locks.close()
+    this.locks.close()
+    // What has ended does not go on behind the restart, whatever the wall clock says then. Should this fail, it is as if the
+    // node were killed.
     await this.#sweeper.stop()
+    const { backend, maxBytes } = this.#options
+    const draft = (view: StateView): Draft => new Draft(view, this.#time, maxBytes)
+    await noteTime(backend.records, draft).catch(() => undefined)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -409,6 +419,19 @@ function writeHead(records: RecordStore, head: Head): Promise<void> {
     bytes: OVERHEAD,
     decide: (view) => {
       view.put(HEAD_KEY, encodeHead(head))
+    },
+    committed: () => undefined,
+  })
+}
+
+/** Writes down the time. */
+function noteTime(records: RecordStore, draft: (view: StateView) => Draft): Promise<void> {
+  return records.commit({
+    keys: [HEAD_KEY],
+    appends: [],
+    bytes: OVERHEAD,
+    decide: (view) => {
+      draft(view).putHead({})
     },
     committed: () => undefined,
   })

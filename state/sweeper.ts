@@ -20,9 +20,6 @@ import { countOf, forgetAnswer } from './request-memory.js'
 import type { StateLogger } from './state-logger.js'
 import type { StateTime } from './state-time.js'
 
-/** Milliseconds between two looks. */
-const INTERVAL_MS = 1000
-
 /** Records that are taken away in one commit. */
 const PAGE = 256
 
@@ -30,6 +27,8 @@ export interface SweeperOptions {
   readonly records: RecordStore
   readonly time: StateTime
   readonly logger: StateLogger
+  /** Milliseconds between two looks. */
+  readonly everyMs: number
   /** Does something in a commit of its own. */
   readonly change: <R>(keys: readonly Buffer[], decide: (draft: Draft) => R) => Promise<R>
 }
@@ -40,7 +39,6 @@ export class Sweeper {
   #timer: NodeJS.Timeout | undefined
   #sweeping: Promise<void> = Promise.resolve()
   #isBusy = false
-  #stopped = false
 
   constructor(options: SweeperOptions) {
     this.#options = options
@@ -49,15 +47,14 @@ export class Sweeper {
   start(): void {
     this.#timer = setInterval(() => {
       void this.#sweepOnTime()
-    }, INTERVAL_MS)
+    }, this.#options.everyMs)
     this.#timer.unref()
   }
 
-  /** Waits for what is under way. */
+  /** Leaves nothing behind that is expired. */
   async stop(): Promise<void> {
-    this.#stopped = true
     clearInterval(this.#timer)
-    await this.#sweeping.catch(() => undefined)
+    await this.sweep().catch(() => undefined)
   }
 
   /** Calls that overlap are done one after the other. */
@@ -81,10 +78,10 @@ export class Sweeper {
   }
 
   async #sweep(): Promise<void> {
-    while (!this.#stopped && (await this.#sweepDeadlines())) continue
+    while (await this.#sweepDeadlines()) continue
     const counts = await this.#options.records.page({ ...recordsOf(RECORD.requestCount), limit: PAGE })
     for (const [key] of counts) {
-      while (!this.#stopped && (await this.#sweepRequests(appOfRequestCount(key)))) continue
+      while (await this.#sweepRequests(appOfRequestCount(key))) continue
     }
   }
 

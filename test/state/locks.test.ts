@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { LockGrant, LockMode, LockRequest, State } from '../../state/index.js'
-import { openTestStore } from '../support/store.js'
+import { openTestStore, until } from '../support/store.js'
 import { APP, openState, set, TestClock, txn } from '../support/state.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
@@ -53,10 +53,6 @@ async function attempt(state: State, wish: LockRequest): Promise<LockGrant | und
 
 function give(state: State, { name, fence }: LockGrant): Promise<boolean> {
   return state.locks.release({ lock: name, fence })
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve))
 }
 
 for (const backend of ['embedded', 'memory'] as const) {

@@ -73,15 +73,19 @@ class Model {
     if (this.grant !== undefined && !this.isLocked) this.grant.isToldEnded = true
   }
 
-  /** Only the wall clock knows how long the node was down, and it may be wrong. */
-  restart(): void {
+  /**
+   * Only the wall clock knows how long the node was down, and it may be wrong. What had ended when the node stopped does
+   * not go on; one that was killed could not note how late it was.
+   */
+  restart(isCrash: boolean): void {
     const { clock } = this
     const wallMs = Math.max(clock.wallMs, this.lastWallMs)
     for (const [key, { life, ...entry }] of this.entries) {
       if (life === undefined) continue
       const remaining = Math.min(Math.max(life.wallDeadlineMs - wallMs, 0), life.ttlMs)
       const isOver = this.get(key) === undefined
-      this.entries.set(key, { ...entry, life: { ...life, deadlineMs: isOver ? -1 : clock.ms + remaining } })
+      if (isOver && !isCrash) this.entries.delete(key)
+      else this.entries.set(key, { ...entry, life: { ...life, deadlineMs: clock.ms + remaining } })
     }
   }
 
@@ -105,6 +109,9 @@ interface Real {
 type Command = fc.AsyncCommand<Model, Real>
 
 const LOCK = 'n/lock/a'
+
+/** Only when the program says so. */
+const UNSWEPT = { sweepMs: 2 ** 31 - 1 }
 
 const KEYS = ['n/k/a', 'n/k/b', 'n/k/ü', 'n/k/b/c']
 
@@ -311,9 +318,13 @@ class Restart implements Command {
     await real.opened.close()
     const { grant, isLocked } = model
     model.clock.wallMs += this.jumpMs
-    model.restart()
     real.opened = await openTestStore(real.path, { sync: 'os' })
-    real.state = await openState(real.opened.store, model.clock)
+    const head = decodeHead(await real.opened.store.state.get(HEAD_KEY))
+    model.lastWallMs = head.wallMs
+    model.restart(this.isCrash)
+    // What is swept at the end takes a revision.
+    if (!this.isCrash && head.revision > model.revision) model.revision = head.revision
+    real.state = await openState(real.opened.store, model.clock, UNSWEPT)
     // A lock is held for its whole time once more, whatever the wall clock says. One that has ended may be, too, if the node
     // was killed and nobody was told of its end.
     const mayBeHeld = this.isCrash && grant?.isToldEnded === false
@@ -392,7 +403,7 @@ t.test('the state does what its model does, also over restarts and jumps of the 
       const clock = new TestClock()
       const path = temporaryDirectory(t)
       const opened = await openTestStore(path, { sync: 'os' })
-      const state = await openState(opened.store, clock)
+      const state = await openState(opened.store, clock, UNSWEPT)
       const real: Real = { path, opened, state, watched: new Map(), watchedTo: 0 }
       try {
         await fc.asyncModelRun(() => ({ model: new Model(clock), real }), list)

@@ -38,11 +38,15 @@ export class TestClock implements Clock {
 export function openState(
   store: Store,
   clock: Clock,
-  { backend = 'embedded', maxBytes = 2 ** 20 }: { backend?: 'embedded' | 'memory'; maxBytes?: number } = {},
+  {
+    backend = 'embedded',
+    maxBytes = 2 ** 20,
+    ...options
+  }: { backend?: 'embedded' | 'memory'; maxBytes?: number; sweepMs?: number } = {},
 ): Promise<State> {
   const logger = { warn: () => undefined }
   const make = backend === 'memory' ? memoryBackend : embeddedBackend
-  return State.open({ backend: make(store.state), clock, logger, maxBytes })
+  return State.open({ backend: make(store.state), clock, logger, maxBytes, ...options })
 }
 
 export const APP = 'com.example.test'

@@ -47,6 +47,7 @@ export type { RetryPauses } from './retry.js'
 export type { RouteReport } from './routes.js'
 export type { PlatformSocket, SocketChannel } from './socket-channel.js'
 export { Guard, LocksClient, type LockHolder, type LockInfo, type LockOptions } from './locks.js'
+export { DedupClient, type Claim, type DedupOptions } from './dedup.js'
 export { StateClient, type StateWrite } from './state.js'
 export type {
   FencedBy,

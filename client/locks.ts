@@ -1,3 +1,4 @@
+import { newRequestId } from './ask-again.js'
 import { LockLostError, NodeUnreachableError, RequestRefusedError } from './errors.js'
 import { followOverHttp } from './http-answer.js'
 import type { Requests } from './requests.js'
@@ -66,7 +67,7 @@ export class LocksClient {
     const { waitMs = Infinity, signal = new AbortController().signal } = options
     const deadline = performance.now() + waitMs
     // The same for all requests of this wait, so that one whose answer got lost does not stand in its own way.
-    const requestId = crypto.randomUUID()
+    const requestId = newRequestId()
     for (let failures = 1; ; failures++) {
       const left = deadline - performance.now()
       try {

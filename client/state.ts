@@ -1,4 +1,6 @@
-import { NodeUnreachableError, OutcomeUnknownError, RequestRefusedError } from './errors.js'
+import { askAgain, newRequestId } from './ask-again.js'
+import { DedupClient } from './dedup.js'
+import { RequestRefusedError } from './errors.js'
 import { followOverHttp } from './http-answer.js'
 import { splitLines } from './lines.js'
 import { LocksClient } from './locks.js'
@@ -24,9 +26,6 @@ import { mayPass } from './wire-errors.js'
 
 const BASE = '/api/millrace/v1/state'
 
-/** How long a write whose answer got lost is asked for again, milliseconds. */
-const PATIENCE_MS = 30_000
-
 /** Options of every write. */
 export interface StateWrite {
   /** By default no end. */
@@ -48,10 +47,12 @@ export interface StateWrite {
  */
 export class StateClient {
   readonly lock: LocksClient
+  readonly dedup: DedupClient
   readonly #requests: Requests
 
   constructor(requests: Requests) {
     this.lock = new LocksClient(requests)
+    this.dedup = new DedupClient(requests)
     this.#requests = requests
   }
 
@@ -206,7 +207,7 @@ export class StateClient {
 
   /** Several things at once, or none, with events in the same commit. */
   async txn(txn: StateTxn, { requestId = newRequestId(), fencedBy, signal }: StateWrite = {}): Promise<StateTxnResult> {
-    const reply = await this.#ask(bodyOf(txn, requestId, fencedBy), signal)
+    const reply = await askAgain(this.#requests, `${BASE}/txn`, bodyOf(txn, requestId, fencedBy), signal)
     const { revision, ...rest } = reply as { revision: string } & Omit<StateTxnResult, 'revision'>
     return { ...rest, revision: BigInt(revision) }
   }
@@ -313,10 +314,4 @@ function inDecimals(operation: StateOperation): object {
 function toEntry<V>(reply: unknown): StateEntry<V> {
   const { version, ...entry } = reply as { version: string } & Omit<StateEntry<V>, 'version'>
   return { ...entry, version: BigInt(version) }
-}
-
-/** 128 random bits. */
-function newRequestId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16))
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

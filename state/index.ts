@@ -8,6 +8,8 @@ export {
 } from './backend.js'
 export type { Change, CommittedChanges } from './change-log.js'
 export type { StateCheck, StateFault } from './check.js'
+export type { Dedup } from './dedup.js'
+export type { ClaimAnswer, ClaimRequest, ClaimToken } from './dedup-types.js'
 export type { Ttl } from './draft.js'
 export {
   CompactedError,

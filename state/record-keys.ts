@@ -9,6 +9,7 @@
  *     0x22 app                      how many answers of an app there are
  *     0x28 app 0x00 key             what was appended under an idempotency key
  *     0x30 name                     who has a lock
+ *     0x31 key                      who does something once, or its result
  *     0x70 number                   copy of part of a commit to a table elsewhere; only in the node's own store
  */
 export const RECORD = {
@@ -20,6 +21,7 @@ export const RECORD = {
   requestCount: 0x22,
   appended: 0x28,
   lock: 0x30,
+  dedup: 0x31,
   intent: 0x70,
 } as const
 
@@ -99,6 +101,10 @@ export function lockKey(name: string): Buffer {
 /** The name of a lock from the key of its record. */
 export function nameOfLock(record: Buffer): string {
   return record.toString('utf8', 1)
+}
+
+export function dedupKey(key: string): Buffer {
+  return tagged(RECORD.dedup, Buffer.from(key))
 }
 
 /** The range of all locks whose names begin like this. */

@@ -5,6 +5,7 @@ import { ChangeLog, type Change, type CommittedChanges } from './change-log.js'
 import { checkRecords, type StateCheck } from './check.js'
 import { decideImport, keysOfImport, RehearsalEnd } from './decide-import.js'
 import { decideTxn, keysOfTxn } from './decide-txn.js'
+import { Dedup } from './dedup.js'
 import { Draft } from './draft.js'
 import { exportItems, type ExportRequest } from './export.js'
 import { FencedError, LockLostError } from './errors.js'
@@ -62,6 +63,8 @@ export interface StateCounters {
   readonly lockGrants: number
   /** Who waits for a lock at the moment. */
   readonly lockWaiters: number
+  /** Things to be done once that somebody began. */
+  readonly dedupClaims: number
 }
 
 /** By how much revisions jump when the store goes on from a backup, so that none of those given out since is valid. */
@@ -85,6 +88,7 @@ const OVERHEAD = 256
  */
 export class State implements AsyncDisposable {
   readonly locks: Locks
+  readonly dedup: Dedup
   readonly #options: StateOptions
   readonly #time: StateTime
   readonly #log: ChangeLog
@@ -102,10 +106,11 @@ export class State implements AsyncDisposable {
     this.#time = time
     this.#log = new ChangeLog(revision)
     const { logger, backend, sweepMs = SWEEP_MS } = options
-    const change = <R>(keys: readonly Buffer[], decide: (draft: Draft) => R): Promise<R> =>
-      this.#change(keys, [], 0, decide)
+    const change = <R>(keys: readonly Buffer[], decide: (draft: Draft) => R, bytes = 0): Promise<R> =>
+      this.#change(keys, [], bytes, decide)
     this.#sweeper = new Sweeper({ records: backend.records, time, logger, change, everyMs: sweepMs })
     this.locks = new Locks({ records: backend.records, time, logger, change })
+    this.dedup = new Dedup(change)
   }
 
   /** Notes that a run begins, from where on its records expire by the monotonic clock. */
@@ -135,7 +140,8 @@ export class State implements AsyncDisposable {
   }
 
   get counters(): StateCounters {
-    return { ...this.#counters, lockGrants: this.locks.granted, lockWaiters: this.locks.waiting }
+    const { locks, dedup } = this
+    return { ...this.#counters, lockGrants: locks.granted, lockWaiters: locks.waiting, dedupClaims: dedup.claimed }
   }
 
   async get(key: string): Promise<Entry | undefined> {

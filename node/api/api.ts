@@ -21,6 +21,7 @@ import { addOpsRoutes } from './ops-routes.js'
 import { DEFAULT_TIMERS, type AccessRules, type ApiOptions } from './options.js'
 import { addQueryRoutes } from './query-routes.js'
 import { Routes } from './routes.js'
+import { addDedupRoutes } from './dedup-routes.js'
 import { addLockRoutes } from './lock-routes.js'
 import { addStateRoutes } from './state-routes.js'
 import { addStateTransferRoutes } from './state-transfer-routes.js'
@@ -83,6 +84,7 @@ function allRoutes(): Routes {
     addStateTransferRoutes,
     addAuditRoutes,
     addLockRoutes,
+    addDedupRoutes,
     addIngestRoutes,
     addNodeRoutes,
     addBlobRoutes,

@@ -10,7 +10,7 @@ import { sendJson, type Exchange } from './exchange.js'
 import { exactly, integer } from './reply-schemas.js'
 import type { Routes } from './routes.js'
 import { bodyOf, stateOf } from './state-routes.js'
-import { checkId, MAX_TTL_MS, readValue } from './state-values.js'
+import { checkId, MAX_TTL_MS, missing, readMs, readWord } from './state-values.js'
 import { members, readVersion } from './txn-body.js'
 import { countIn } from './url-parameters.js'
 import { whileWanted } from './while-wanted.js'
@@ -173,21 +173,6 @@ function parseWish(body: Uint8Array): Wish {
   })
   scanner.expectEnd()
   return wish
-}
-
-function readMs(scanner: JsonScanner, least: number, most: number): number {
-  const ms = Number(readValue(scanner))
-  if (ms >= least && ms <= most) return ms
-  return scanner.fail(`expected milliseconds from ${String(least)} to ${String(most)}`)
-}
-
-function readWord<W extends string>(scanner: JsonScanner, words: readonly W[]): W {
-  const text = scanner.string()
-  return words.find((word) => word === text) ?? scanner.fail(`expected ${words.join(' or ')}`)
-}
-
-function missing(field: string): never {
-  throw new ApiError('ERR_BAD_REQUEST', `missing field \`${field}\``)
 }
 
 function decoded(name: string): string {

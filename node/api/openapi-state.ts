@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { ErrorBody } from './additions.js'
+import { AbandonReply, ClaimReply, DoneReply } from './dedup-routes.js'
 import { GrantReply, LocksReply, ReleaseReply } from './lock-routes.js'
 import { APP, inUrl, items, json, OPERATOR, OWNER, reference, refusals, type Part } from './openapi-parts.js'
 import { exactly, integer } from './reply-schemas.js'
@@ -143,6 +144,23 @@ const AcquireBody = exactly(
 
 const Fence = { fence: Decimals }
 
+const ClaimBody = exactly(
+  {
+    key: Type.String({ description: 'Of what is to be done once; without a namespace that of the app' }),
+    windowMs: Type.Optional(Ms(1, 'How long its result is remembered; by default a day')),
+    staleMs: Type.Optional(Ms(1, 'How long it may take; by default a minute')),
+    requestId: Type.Optional(Type.String({ description: 'A second request with it gets the same claim' })),
+  },
+  'What is to be done',
+)
+
+const Token = { token: Type.String({ description: 'As `claim` has answered' }) }
+
+const DoneBody = exactly(
+  { ...Token, result: Type.Optional(Type.Unknown({ description: 'Any JSON; by default null' })) },
+  'What became of it',
+)
+
 const GrantLine = Type.Union(
   [
     exactly({ type: Type.Literal('granted'), ...GrantReply.properties }, 'The first line'),
@@ -244,6 +262,7 @@ export function statePaths(): Part {
     },
     ...transferPaths(),
     ...lockPaths(),
+    ...dedupPaths(),
     '/api/millrace/v1/events/publish': {
       post: {
         operationId: 'publishConditionally',
@@ -322,18 +341,42 @@ const LOCK: Part = {
   schema: { type: 'string' },
 }
 
-function lockPaths(): Part {
-  const path = '/api/millrace/v1/state/locks'
-  const act = (operationId: string, summary: string, given: object, responses: Part): Part => ({
+/** Something that is asked for by what stands in the body. */
+function action(operationId: string, summary: string, given: object, responses: Part, parameters: Part[] = []): Part {
+  return {
     post: {
       operationId,
       summary,
       security: OWNER,
-      parameters: [LOCK],
+      parameters,
       requestBody: body(given),
       responses: { ...responses, ...BODY_REFUSALS },
     },
-  })
+  }
+}
+
+function dedupPaths(): Part {
+  const path = '/api/millrace/v1/state/dedup'
+  return {
+    [`${path}/claim`]: action('stateDedupClaim', 'Whether something is still to be done, and by whom', ClaimBody, {
+      200: json(ClaimReply),
+      507: reference('Error'),
+    }),
+    [`${path}/done`]: action('stateDedupDone', 'Remembers that it was done', DoneBody, {
+      200: json(DoneReply),
+      409: reference('Error'),
+      507: reference('Error'),
+    }),
+    [`${path}/abandon`]: action('stateDedupAbandon', 'Lets somebody else try', exactly(Token, 'Which claim'), {
+      200: json(AbandonReply),
+    }),
+  }
+}
+
+function lockPaths(): Part {
+  const path = '/api/millrace/v1/state/locks'
+  const act = (operationId: string, summary: string, given: object, responses: Part): Part =>
+    action(operationId, summary, given, responses, [LOCK])
   return {
     [path]: {
       get: {

@@ -69,3 +69,21 @@ export function checkId(id: string, what: string): string {
   if (id !== '' && id.length <= MAX_ID_LENGTH && !/\p{Cs}/u.test(id) && !id.includes('\0')) return id
   throw new ApiError('ERR_BAD_REQUEST', `${what} must have 1 to ${String(MAX_ID_LENGTH)} characters`)
 }
+
+/** @throws JsonError */
+export function readMs(scanner: JsonScanner, least: number, most: number): number {
+  const ms = Number(readValue(scanner))
+  if (ms >= least && ms <= most) return ms
+  return scanner.fail(`expected milliseconds from ${String(least)} to ${String(most)}`)
+}
+
+/** @throws JsonError */
+export function readWord<W extends string>(scanner: JsonScanner, words: readonly W[]): W {
+  const text = scanner.string()
+  return words.find((word) => word === text) ?? scanner.fail(`expected ${words.join(' or ')}`)
+}
+
+/** @throws ApiError */
+export function missing(field: string): never {
+  throw new ApiError('ERR_BAD_REQUEST', `missing field \`${field}\``)
+}

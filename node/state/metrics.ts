@@ -12,6 +12,7 @@ export function renderStateMetrics(counters: StateCounters): string {
     counter('millrace_state_fenced_total', 'Writes refused since their lock was lost.', counters.fenced),
     counter('millrace_lock_grants_total', 'Locks granted.', counters.lockGrants),
     gauge('millrace_lock_waiters', 'Who waits for a lock.', counters.lockWaiters),
+    counter('millrace_dedup_claims_total', 'Things to be done once that somebody began.', counters.dedupClaims),
     gauge('millrace_state_watchers', 'Watches that are open.', counters.watchers),
   ]
   return metrics.map(renderMetric).join('')

@@ -86,6 +86,7 @@ export class NodeState implements StateService, AsyncDisposable {
       watch: (text, from, signal) => state.watch(namespaces.prefixOf(text, app), from, signal),
       prefixOf: (text) => namespaces.prefixOf(text, app),
       locks: state.locks,
+      dedup: state.dedup,
     }
   }
 

@@ -3,6 +3,7 @@ import type {
   Append,
   CommittedChanges,
   Condition,
+  Dedup,
   Entry,
   ExportedItem,
   ExportRequest,
@@ -38,6 +39,8 @@ export interface StateOfApp {
   prefixOf(text: string): string
   /** Their names are whole keys. */
   readonly locks: Locks
+  /** Its keys are whole. */
+  readonly dedup: Dedup
 }
 
 /** The state of the node for its API. */

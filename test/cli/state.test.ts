@@ -139,6 +139,33 @@ t.test('the client and the command line work on the entries of a node', async (t
     await t.rejects(idle.extend(2000), { code: 'ERR_LOCK_LOST' })
   })
 
+  await t.test('things that are done once', async (t) => {
+    const clients = Array.from({ length: 8 }, () => new Client(nodeTransport({ url: daemon.url }), APP))
+    t.teardown(() => {
+      for (const client of clients) client.close()
+    })
+    const [client] = clients as [Client, ...Client[]]
+    const attempts: number[] = []
+    const work = async (attempt: number): Promise<{ n: number }> => {
+      attempts.push(attempt)
+      if (attempts.length === 1) throw new Error('the first one fails')
+      return Promise.resolve({ n: attempts.length })
+    }
+    const results = await Promise.allSettled(clients.map(({ state }) => state.dedup.run('once/1', {}, work)))
+    const failed = results.filter(({ status }) => status === 'rejected')
+    t.equal(failed.length, 1, 'who fails is told, and somebody else tries')
+    for (const each of results) if (each.status === 'fulfilled') t.same(each.value, { n: 2 })
+    t.same(attempts, [1, 1])
+    t.match(await client.state.dedup.claim('once/1'), { done: true, result: { n: 2 }, at: Number })
+    const { token = '' } = await client.state.dedup.claim('once/2', { staleMs: 1 })
+    await until(async () => {
+      const claim = await client.state.dedup.claim('once/2')
+      return claim.done === undefined && claim.attempt === 2
+    })
+    await t.rejects(client.state.dedup.done(token), { wireCode: 'ERR_FENCED' })
+    t.equal(await client.state.dedup.abandon(token), false)
+  })
+
   await t.test(
     'a watch goes on over a restart of the node, and a write whose answer is lost is done once',
     async (t) => {

@@ -314,6 +314,38 @@ t.test('a lock is granted, prolonged and released, and its fence guards writes',
   t.match(await call('PUT', `${KV}/k/1`, '3', { 'millrace-fence': 'jobs' }), { code: 'ERR_BAD_REQUEST' })
 })
 
+t.test('something is claimed, done once and told of afterwards', async (t) => {
+  const { call } = await start(t)
+  const dedup = (action: string, body: unknown): Promise<Json> => call('POST', `${STATE}/dedup/${action}`, body)
+  const first = (await dedup('claim', { key: 'mail/7' })) as { token: string }
+  t.match(first, { new: true, attempt: 1, token: /^[0-9]+:com\.example\.test\/mail\/7$/ })
+  t.match(await dedup('claim', { key: 'mail/7' }), { inProgress: true, since: Number, attempt: 1 })
+  t.match(await dedup('abandon', first), { code: 'ERR_BAD_REQUEST' }, 'only the token')
+  t.same(await dedup('abandon', { token: first.token }), { abandoned: true })
+  t.same(await dedup('abandon', { token: first.token }), { abandoned: false })
+  t.match(await dedup('done', { token: first.token, result: 1 }), { code: 'ERR_FENCED' })
+  const second = (await dedup('claim', { key: 'mail/7', windowMs: 60_000, staleMs: 60_000 })) as { token: string }
+  t.not(second.token, first.token)
+  const { at } = (await dedup('done', { token: second.token, result: { id: 5.0 } })) as { at: number }
+  t.same(await dedup('done', { token: second.token, result: 2 }), { at }, 'the first result stays')
+  t.same(await dedup('claim', { key: 'mail/7' }), { done: true, result: { id: 5 }, at })
+  const same = { key: 'mail/8', requestId: 'r' }
+  t.same(await dedup('claim', same), await dedup('claim', same))
+  const wrong: [string, unknown][] = [
+    ['claim', {}],
+    ['claim', { key: 'a/b', staleMs: 0 }],
+    ['claim', { key: 'a/b', window: 5 }],
+    ['done', { result: 1 }],
+    ['done', { token: 'x' }],
+    ['abandon', { token: '12345678901234567890:a/b' }],
+  ]
+  for (const [action, body] of wrong) {
+    t.match(await dedup(action, body), { code: 'ERR_BAD_REQUEST' }, JSON.stringify(body))
+  }
+  t.match(await dedup('claim', { key: 'com.example.other/a/b' }), { code: 'ERR_STATE_FORBIDDEN' })
+  t.match(await dedup('done', { token: '1:com.example.other/a/b' }), { code: 'ERR_STATE_FORBIDDEN' })
+})
+
 t.test('a lock that is bound to a connection goes with it, and so does the turn of somebody who waits', async (t) => {
   const { url, app, call } = await start(t)
   const ask = (body: Json) => {

@@ -38,6 +38,31 @@ async function useLock(client: RecordingClient, app: App, key: string, round: nu
   })
 }
 
+/** Claims, and says that it is done, failed, or nothing at all, after which the claim gets stale. */
+async function doOnce(client: RecordingClient, app: App, key: string, round: number): Promise<void> {
+  const path = `${STATE}/dedup`
+  const claimed = await client.perform('dedup', key, { op: 'claim', staleMs: LEASE_MS }, async () => {
+    const body = { key: `once/${key}`, staleMs: LEASE_MS, windowMs: LEASE_MS }
+    const { new: isNew, done, token, result } = await asked(app, 'POST', `${path}/claim`, body)
+    if (done === true) return { claim: 'done', result }
+    return isNew === true ? { claim: 'new', token: String(token) } : { claim: 'inProgress' }
+  })
+  if (claimed.outcome !== 'ok') return
+  const { token } = claimed.output
+  if (token === undefined || round % 4 === 3) return
+  if (round % 4 === 2) {
+    await client.perform('dedup', key, { op: 'abandon', token }, async () => {
+      const { abandoned } = await asked(app, 'POST', `${path}/abandon`, { token })
+      return { done: abandoned === true }
+    })
+    return
+  }
+  await client.perform('dedup', key, { op: 'done', token, result: round, windowMs: LEASE_MS }, async () => {
+    const { code } = await asked(app, 'POST', `${path}/done`, { token, result: round })
+    return { done: code === undefined }
+  })
+}
+
 interface Entry {
   readonly value: unknown
   readonly version: string
@@ -67,32 +92,36 @@ function entryIn(results: unknown): Entry | null {
   return entry === null ? null : { value: entry.value, version: entry.version }
 }
 
-t.test('locks and entries are linearizable over kill -9, seen by concurrent clients over sockets', async (t) => {
-  await using daemon = await DaemonProcess.start()
-  const recorder = recordHistory()
-  const app = await App.at(daemon.url)
-  let back: Promise<unknown> = Promise.resolve()
-  const clients = Array.from({ length: CLIENTS }, async (_, number) => {
-    const client = recorder.client()
-    for (let round = 0; round < ROUNDS; round++) {
-      await back
-      const key = `k${String((number + round) % 3)}`
-      await useLock(client, app, key, round)
-      await swap(client, app, key, number * ROUNDS + round)
-      if (number === 0 && (round === 3 || round === 7)) back = daemon.kill().then(() => daemon.startAgain())
-    }
-  })
-  await Promise.all(clients)
-  const history = recorder.history()
-  const { verdict, problems } = checkHistory(history)
-  t.same(problems, [])
-  t.equal(verdict, 'linearizable')
-  const granted = history.filter(({ kind, outcome, ...rest }) => {
-    return (
-      kind === 'lock' &&
-      outcome === 'ok' &&
-      typeof (rest as { output?: { fence?: unknown } }).output?.fence === 'string'
-    )
-  })
-  t.ok(granted.length > 0, 'locks were granted')
-})
+t.test(
+  'locks, claims and entries are linearizable over kill -9, seen by concurrent clients over sockets',
+  async (t) => {
+    await using daemon = await DaemonProcess.start()
+    const recorder = recordHistory()
+    const app = await App.at(daemon.url)
+    let back: Promise<unknown> = Promise.resolve()
+    const clients = Array.from({ length: CLIENTS }, async (_, number) => {
+      const client = recorder.client()
+      for (let round = 0; round < ROUNDS; round++) {
+        await back
+        const key = `k${String((number + round) % 3)}`
+        await useLock(client, app, key, round)
+        await doOnce(client, app, key, round)
+        await swap(client, app, key, number * ROUNDS + round)
+        if (number === 0 && (round === 3 || round === 7)) back = daemon.kill().then(() => daemon.startAgain())
+      }
+    })
+    await Promise.all(clients)
+    const history = recorder.history()
+    const { verdict, problems } = checkHistory(history)
+    t.same(problems, [])
+    t.equal(verdict, 'linearizable')
+    const granted = history.filter(({ kind, outcome, ...rest }) => {
+      return (
+        kind === 'lock' &&
+        outcome === 'ok' &&
+        typeof (rest as { output?: { fence?: unknown } }).output?.fence === 'string'
+      )
+    })
+    t.ok(granted.length > 0, 'locks were granted')
+  },
+)

@@ -1,39 +1,10 @@
 import t from 'tap'
 import type { LockGrant, LockMode, LockRequest, State } from '../../state/index.js'
-import { openTestStore, until } from '../support/store.js'
-import { APP, openState, set, TestClock, txn } from '../support/state.js'
-import { temporaryDirectory } from '../support/temporary-directory.js'
+import { until } from '../support/store.js'
+import { APP, set, startState, txn } from '../support/state.js'
 
 const NAME = 'n/lock/a'
 const LEASE_MS = 60_000
-
-async function start(t: { teardown: (work: () => unknown) => void }, backend: 'embedded' | 'memory' = 'embedded') {
-  const path = temporaryDirectory(t)
-  const clock = new TestClock()
-  let opened = await openTestStore(path)
-  let state = await openState(opened.store, clock, { backend })
-  const close = async (): Promise<void> => {
-    await state.close()
-    await opened.close()
-  }
-  t.teardown(close)
-  return {
-    clock,
-    get state() {
-      return state
-    },
-    get store() {
-      return opened.store
-    },
-    /** @param isCrash the store goes first, so that the state can do nothing at its end */
-    restart: async (isCrash = false): Promise<void> => {
-      if (isCrash) await opened.close()
-      await close()
-      opened = await openTestStore(path)
-      state = await openState(opened.store, clock, { backend })
-    },
-  }
-}
 
 function request(owner: string, mode: LockMode = 'write', changed: Partial<LockRequest> = {}): LockRequest {
   return { app: APP, name: NAME, ttlMs: LEASE_MS, mode, owner, requestId: undefined, ...changed }
@@ -57,7 +28,7 @@ function give(state: State, { name, fence }: LockGrant): Promise<boolean> {
 
 for (const backend of ['embedded', 'memory'] as const) {
   t.test(`${backend}: of many who want a lock at once one gets it, and fences grow with every grant`, async (t) => {
-    const { state } = await start(t, backend)
+    const { state } = await startState(t, { backend })
     let newest = 0
     for (let round = 0; round < 3; round++) {
       const race = await Promise.all(Array.from({ length: 32 }, (_, at) => attempt(state, request(String(at)))))
@@ -75,7 +46,7 @@ for (const backend of ['embedded', 'memory'] as const) {
 t.test(
   'a write with the fence of a grant that has ended is refused, also in the commit that follows at once',
   async (t) => {
-    const { state, clock } = await start(t)
+    const { state, clock } = await startState(t)
     const first = (await attempt(state, request('first')))!
     const fencedBy = { lock: NAME, fence: first.fence }
     await txn(state, { then: [set('n/k', 1)], fencedBy, requestId: 'r' })
@@ -102,7 +73,7 @@ t.test(
 )
 
 t.test('a stale guard neither prolongs nor releases the next holder', async (t) => {
-  const { state, clock } = await start(t)
+  const { state, clock } = await startState(t)
   const stale = (await attempt(state, request('stale', 'write', { ttlMs: 100 })))!
   clock.pass(100)
   const next = (await attempt(state, request('next')))!
@@ -116,7 +87,7 @@ t.test('a stale guard neither prolongs nor releases the next holder', async (t) 
 })
 
 t.test('who waits gets the lock in turn; who goes away or gives up does not get it', async (t) => {
-  const { state } = await start(t)
+  const { state } = await startState(t)
   const holder = (await attempt(state, request('holder')))!
   const order: string[] = []
   const gone = new AbortController()
@@ -142,7 +113,7 @@ t.test('who waits gets the lock in turn; who goes away or gives up does not get 
 })
 
 t.test('nobody passes those who wait, though the lock is free for a moment', async (t) => {
-  const { state } = await start(t)
+  const { state } = await startState(t)
   const holder = (await attempt(state, request('holder')))!
   const waiting = state.locks.acquire(request('first'), 600_000, never)
   const [, pushy, grant] = await Promise.all([give(state, holder), attempt(state, request('pushy')), waiting])
@@ -151,7 +122,7 @@ t.test('nobody passes those who wait, though the lock is free for a moment', asy
 })
 
 t.test('a grant to somebody who went away meanwhile is taken back', async (t) => {
-  const { state } = await start(t)
+  const { state } = await startState(t)
   for (const waitMs of [0, 600_000]) {
     const gone = new AbortController()
     const asked = state.locks.acquire(request('gone'), waitMs, gone.signal)
@@ -165,7 +136,7 @@ t.test('a grant to somebody who went away meanwhile is taken back', async (t) =>
 })
 
 t.test('readers share a lock, and a writer who waits comes before readers', async (t) => {
-  const { state } = await start(t)
+  const { state } = await startState(t)
   const readers = await Promise.all(['r1', 'r2'].map((owner) => attempt(state, request(owner, 'read'))))
   t.not(readers[0]?.fence, readers[1]?.fence)
   t.equal(await attempt(state, request('w', 'write')), undefined)
@@ -188,7 +159,7 @@ t.test('readers share a lock, and a writer who waits comes before readers', asyn
 })
 
 t.test('who waits is woken when a lease ends', async (t) => {
-  const { state, clock } = await start(t)
+  const { state, clock } = await startState(t)
   await attempt(state, request('holder', 'write', { ttlMs: 100 }))
   const waiting = state.locks.acquire(request('next'), 600_000, never)
   clock.pass(100)
@@ -196,7 +167,7 @@ t.test('who waits is woken when a lease ends', async (t) => {
 })
 
 t.test('the same request made again takes the place of the first one', async (t) => {
-  const { state } = await start(t)
+  const { state } = await startState(t)
   const wish = request('x', 'write', { requestId: 'r' })
   const first = (await attempt(state, wish))!
   const again = (await attempt(state, wish))!
@@ -216,7 +187,7 @@ t.test('the same request made again takes the place of the first one', async (t)
 t.test(
   'a lock that was held at a restart is held for its whole time once more, unless its holder comes back',
   async (t) => {
-    const node = await start(t)
+    const node = await startState(t)
     const grant = (await attempt(node.state, request('holder')))!
     node.clock.pass(LEASE_MS / 2)
     for (const jumpMs of [10 * 365 * 86_400_000, -20 * 365 * 86_400_000]) {
@@ -253,7 +224,7 @@ t.test('a grant that was told to have ended does not come back behind a crash', 
     'a look at it': (state) => state.locks.find(NAME),
     'a look at all': (state) => state.locks.list('', undefined, 1),
   }
-  const node = await start(t)
+  const node = await startState(t)
   for (const [way, look] of Object.entries(ways)) {
     const { fence } = (await attempt(node.state, request('holder', 'write', { ttlMs: 100 })))!
     node.clock.pass(100)
@@ -271,7 +242,7 @@ t.test('a grant that was told to have ended does not come back behind a crash', 
 })
 
 t.test('a page of locks is full though leases before it are over', async (t) => {
-  const { state, clock } = await start(t)
+  const { state, clock } = await startState(t)
   for (const at of [1, 2, 3, 4]) await attempt(state, request('x', 'write', { name: `n/a/${String(at)}`, ttlMs: 100 }))
   for (const at of [1, 2]) await attempt(state, request('x', 'write', { name: `n/b/${String(at)}` }))
   clock.pass(100)
@@ -280,7 +251,7 @@ t.test('a page of locks is full though leases before it are over', async (t) => 
 })
 
 t.test('behind a restored backup no old guard is good, and nobody else gets the lock before its time', async (t) => {
-  const node = await start(t)
+  const node = await startState(t)
   const grant = (await attempt(node.state, request('holder')))!
   await node.store.replicas.beginEpoch(1)
   await node.restart()
@@ -294,7 +265,7 @@ t.test('behind a restored backup no old guard is good, and nobody else gets the 
 })
 
 t.test('locks are listed by their names, with those who wait', async (t) => {
-  const { state } = await start(t)
+  const { state } = await startState(t)
   for (const name of ['n/lock/b', 'n/lock/c', 'o/lock/a']) await attempt(state, request('x', 'write', { name }))
   const waiting = state.locks
     .acquire(request('y', 'write', { name: 'n/lock/c' }), 600_000, never)
@@ -310,7 +281,7 @@ t.test('locks are listed by their names, with those who wait', async (t) => {
 })
 
 t.test('a grant that is watched is told to have ended when it is released or its time is over', async (t) => {
-  const { state, clock } = await start(t)
+  const { state, clock } = await startState(t)
   const first = (await attempt(state, request('x')))!
   const ended = state.locks.whileHeld(first, never)
   await give(state, first)

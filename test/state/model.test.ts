@@ -110,9 +110,6 @@ type Command = fc.AsyncCommand<Model, Real>
 
 const LOCK = 'n/lock/a'
 
-/** Only when the program says so. */
-const UNSWEPT = { sweepMs: 2 ** 31 - 1 }
-
 const KEYS = ['n/k/a', 'n/k/b', 'n/k/ü', 'n/k/b/c']
 
 /** What all that is asked for at the same time is made of. */
@@ -324,7 +321,7 @@ class Restart implements Command {
     model.restart(this.isCrash)
     // What is swept at the end takes a revision.
     if (!this.isCrash && head.revision > model.revision) model.revision = head.revision
-    real.state = await openState(real.opened.store, model.clock, UNSWEPT)
+    real.state = await openState(real.opened.store, model.clock)
     // A lock is held for its whole time once more, whatever the wall clock says. One that has ended may be, too, if the node
     // was killed and nobody was told of its end.
     const mayBeHeld = this.isCrash && grant?.isToldEnded === false
@@ -403,7 +400,7 @@ t.test('the state does what its model does, also over restarts and jumps of the 
       const clock = new TestClock()
       const path = temporaryDirectory(t)
       const opened = await openTestStore(path, { sync: 'os' })
-      const state = await openState(opened.store, clock, UNSWEPT)
+      const state = await openState(opened.store, clock)
       const real: Real = { path, opened, state, watched: new Map(), watchedTo: 0 }
       try {
         await fc.asyncModelRun(() => ({ model: new Model(clock), real }), list)

@@ -8,46 +8,14 @@ import {
 } from '../../state/index.js'
 import { ChangeLog } from '../../state/change-log.js'
 import { MAX_VALUE_BYTES, REMEMBERED_MS } from '../../state/limits.js'
-import { event, openTestStore, publish, readAll } from '../support/store.js'
-import { append, APP, increment, openState, set, TestClock, txn, versionIs } from '../support/state.js'
-import { temporaryDirectory } from '../support/temporary-directory.js'
-
-type Backend = 'embedded' | 'memory'
-
-async function start(
-  t: { teardown: (work: () => unknown) => void },
-  settings: { backend?: Backend; maxBytes?: number } = {},
-) {
-  const path = temporaryDirectory(t)
-  const clock = new TestClock()
-  let opened = await openTestStore(path)
-  let state = await openState(opened.store, clock, settings)
-  const close = async (): Promise<void> => {
-    await state.close()
-    await opened.close()
-  }
-  t.teardown(close)
-  return {
-    clock,
-    get state() {
-      return state
-    },
-    get store() {
-      return opened.store
-    },
-    restart: async (): Promise<void> => {
-      await close()
-      opened = await openTestStore(path)
-      state = await openState(opened.store, clock, settings)
-    },
-  }
-}
+import { event, publish, readAll } from '../support/store.js'
+import { append, APP, increment, set, startState, txn, versionIs } from '../support/state.js'
 
 const all = { prefix: '', after: undefined, limit: 1000, atRevision: undefined }
 
 for (const backend of ['embedded', 'memory'] as const) {
   t.test(`${backend}: of many compare-and-swaps at once one wins, and versions never repeat`, async (t) => {
-    const { state } = await start(t, { backend })
+    const { state } = await startState(t, { backend })
     const race = await Promise.all(
       Array.from({ length: 64 }, (_, at) => txn(state, { if: [versionIs('n/k', 0)], then: [set('n/k', at)] })),
     )
@@ -62,7 +30,7 @@ for (const backend of ['embedded', 'memory'] as const) {
   })
 
   t.test(`${backend}: counters are exact beyond 2^53, and stay within their bounds`, async (t) => {
-    const { state } = await start(t, { backend })
+    const { state } = await startState(t, { backend })
     await Promise.all(Array.from({ length: 100 }, () => txn(state, { then: [increment('n/c')] })))
     t.equal((await state.get('n/c'))?.value, '100')
     const big = await txn(state, { then: [increment('n/c', 2n ** 60n)] })
@@ -75,7 +43,7 @@ for (const backend of ['embedded', 'memory'] as const) {
   })
 
   t.test(`${backend}: a transaction is done as a whole or not at all, with its events`, async (t) => {
-    const { state, store } = await start(t, { backend })
+    const { state, store } = await startState(t, { backend })
     await txn(state, { then: [set('n/a', 1), set('n/b', 2)], append: [append([event('one')], [[0, -1]])] })
     await t.rejects(
       txn(state, { then: [set('n/a', 9)], append: [append([event('two')], [[0, 5]])] }),
@@ -94,7 +62,7 @@ for (const backend of ['embedded', 'memory'] as const) {
 }
 
 t.test('publishes and transactions that share a commit get the offsets that the transactions are told', async (t) => {
-  const { state, store } = await start(t)
+  const { state, store } = await startState(t)
   await store.registerStreams(['default', 'x'])
   const work: Promise<unknown>[] = []
   const told: { payload: unknown; offset: number; lamport: number; stream: string }[] = []
@@ -117,7 +85,7 @@ t.test('publishes and transactions that share a commit get the offsets that the 
 })
 
 t.test('of many who append behind the same offset one wins', async (t) => {
-  const { state, store } = await start(t)
+  const { state, store } = await startState(t)
   const race = await Promise.allSettled(
     Array.from({ length: 20 }, (_, at) => txn(state, { append: [append([event(at)], [[0, -1]])] })),
   )
@@ -126,7 +94,7 @@ t.test('of many who append behind the same offset one wins', async (t) => {
 })
 
 t.test('expected offsets are those before the transaction, for each stream its own', async (t) => {
-  const { state, store } = await start(t)
+  const { state, store } = await startState(t)
   await store.registerStreams(['default', 'x'])
   const parts = [append([event('a', ['t'], 0)], [[0, -1]]), append([event('b', ['t'], 1)], [[1, -1]])]
   const both = await txn(state, { append: [...parts, append([event('c', ['t'], 0)], [[0, -1]])] })
@@ -142,7 +110,7 @@ t.test('expected offsets are those before the transaction, for each stream its o
 })
 
 t.test('an idempotency key stores its events once, for a day and over restarts', async (t) => {
-  const node = await start(t)
+  const node = await startState(t)
   const once = () => txn(node.state, { append: [append([event('x'), event('y')], [[0, -1]], 'key-1')] })
   const [first, second] = await Promise.all([once(), once()])
   t.same(
@@ -176,7 +144,7 @@ t.test('an idempotency key stores its events once, for a day and over restarts',
 })
 
 t.test('a request id gets the answer that it got first, over restarts, for a day', async (t) => {
-  const node = await start(t)
+  const node = await startState(t)
   const request = { if: [versionIs('n/k', 0)], then: [set('n/k', 1), increment('n/c')], requestId: 'r1' }
   const first = await txn(node.state, request)
   t.equal(first.succeeded, true)
@@ -198,7 +166,7 @@ t.test('a request id gets the answer that it got first, over restarts, for a day
 })
 
 t.test('what a long answer had read is read anew for a retry', async (t) => {
-  const { state } = await start(t)
+  const { state } = await startState(t)
   const long = 'x'.repeat(100_000)
   await txn(state, { then: [set('n/k', long)] })
   const request = { then: [{ kind: 'get', key: 'n/k' } as const], requestId: 'r' }
@@ -206,7 +174,7 @@ t.test('what a long answer had read is read anew for a retry', async (t) => {
 })
 
 t.test('a time to live ends to the millisecond, and what replaces an entry has its own', async (t) => {
-  const { state, clock } = await start(t)
+  const { state, clock } = await startState(t)
   await txn(state, { then: [set('n/k', 1, { ttlMs: 100 })] })
   clock.pass(99)
   t.equal((await state.get('n/k'))?.value, '1')
@@ -226,7 +194,7 @@ t.test('a time to live ends to the millisecond, and what replaces an entry has i
 })
 
 t.test('the wall clock neither ends nor prolongs anything while the node runs', async (t) => {
-  const { state, clock } = await start(t)
+  const { state, clock } = await startState(t)
   await txn(state, { then: [set('n/k', 1, { ttlMs: 1000 })] })
   clock.wallMs += 10 * 365 * 86_400_000
   t.ok(await state.get('n/k'))
@@ -237,7 +205,7 @@ t.test('the wall clock neither ends nor prolongs anything while the node runs', 
 })
 
 t.test('expired entries are taken away, and watches are told', async (t) => {
-  const { state, clock } = await start(t)
+  const { state, clock } = await startState(t)
   const gone = new AbortController()
   const seen: unknown[] = []
   const watching = (async () => {
@@ -260,7 +228,7 @@ t.test('expired entries are taken away, and watches are told', async (t) => {
 })
 
 t.test('the pages of a scan are of one revision, whatever is written meanwhile', async (t) => {
-  const { state } = await start(t)
+  const { state } = await startState(t)
   for (let at = 0; at < 20; at += 2) await txn(state, { then: [set(`n/k/${String(at).padStart(2, '0')}`, at)] })
   const before = (await state.scan(all)).entries
   const found = []
@@ -291,12 +259,12 @@ t.test('a watch that goes too far back, and a scan too, are told so', async (t) 
     log.after(37).map(({ revision }) => revision),
     [38, 39],
   )
-  const { state } = await start(t)
+  const { state } = await startState(t)
   await t.rejects(state.watch('', -1, new AbortController().signal).next(), { code: 'ERR_COMPACTED' })
 })
 
 t.test('the quota refuses what would go beyond it, and takes what makes it smaller', async (t) => {
-  const { state } = await start(t, { maxBytes: 1000 })
+  const { state } = await startState(t, { maxBytes: 1000 })
   await txn(state, { then: [set('n/k', 'x'.repeat(900))] })
   await t.rejects(txn(state, { then: [set('n/l', 'x'.repeat(200))] }), StateFullError)
   await txn(state, { then: [set('n/k', 'x'.repeat(700))] })
@@ -305,7 +273,7 @@ t.test('the quota refuses what would go beyond it, and takes what makes it small
 })
 
 t.test('revisions go on over restarts, and jump over those that a lost past may have given out', async (t) => {
-  const node = await start(t)
+  const node = await startState(t)
   await txn(node.state, { then: [set('n/k', 1)] })
   const { version = 0 } = (await node.state.get('n/k')) ?? {}
   await node.restart()
@@ -314,7 +282,7 @@ t.test('revisions go on over restarts, and jump over those that a lost past may 
   await node.restart()
   t.equal(node.state.revision, version + 2 ** 32)
   t.equal((await node.state.get('n/k'))?.version, version, 'what is held keeps its version')
-  const memory = await start(t, { backend: 'memory' })
+  const memory = await startState(t, { backend: 'memory' })
   await txn(memory.state, { then: [set('n/k', 1)] })
   const { revision } = memory.state
   memory.clock.pass(1)
@@ -324,7 +292,7 @@ t.test('revisions go on over restarts, and jump over those that a lost past may 
 })
 
 t.test('damage of a record is told of, by those who read it and by a check of the store', async (t) => {
-  const { state, store } = await start(t)
+  const { state, store } = await startState(t)
   await txn(state, { then: [set('n/k', 1), set('n/l', 2)] })
   const findings: unknown[] = []
   for await (const line of store.check(new AbortController().signal)) if (line.type === 'damage') findings.push(line)

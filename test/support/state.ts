@@ -13,6 +13,8 @@ import {
   type TxnResult,
 } from '../../state/index.js'
 import type { AppendEvent, Store } from '../../storage/index.js'
+import { openTestStore } from './store.js'
+import { temporaryDirectory } from './temporary-directory.js'
 
 /** A clock that tests turn. */
 export class TestClock implements Clock {
@@ -34,19 +36,51 @@ export class TestClock implements Clock {
   }
 }
 
+/** Milliseconds: tests sweep when they want it. */
+const NEVER = 2 ** 31 - 1
+
 /** The state of a test's store. */
 export function openState(
   store: Store,
   clock: Clock,
-  {
-    backend = 'embedded',
-    maxBytes = 2 ** 20,
-    ...options
-  }: { backend?: 'embedded' | 'memory'; maxBytes?: number; sweepMs?: number } = {},
+  { backend = 'embedded', maxBytes = 2 ** 20 }: { backend?: 'embedded' | 'memory'; maxBytes?: number } = {},
 ): Promise<State> {
   const logger = { warn: () => undefined }
   const make = backend === 'memory' ? memoryBackend : embeddedBackend
-  return State.open({ backend: make(store.state), clock, logger, maxBytes, ...options })
+  return State.open({ backend: make(store.state), clock, logger, maxBytes, sweepMs: NEVER })
+}
+
+/** A state in a store of its own, which can be closed and opened again. */
+export async function startState(t: Teardown, settings: { backend?: 'embedded' | 'memory'; maxBytes?: number } = {}) {
+  const path = temporaryDirectory(t)
+  const clock = new TestClock()
+  let opened = await openTestStore(path)
+  let state = await openState(opened.store, clock, settings)
+  const close = async (): Promise<void> => {
+    await state.close()
+    await opened.close()
+  }
+  t.teardown(close)
+  return {
+    clock,
+    get state() {
+      return state
+    },
+    get store() {
+      return opened.store
+    },
+    /** @param isCrash the store goes first, so that the state can do nothing at its end */
+    restart: async (isCrash = false): Promise<void> => {
+      if (isCrash) await opened.close()
+      await close()
+      opened = await openTestStore(path)
+      state = await openState(opened.store, clock, settings)
+    },
+  }
+}
+
+interface Teardown {
+  readonly teardown: (work: () => unknown) => void
 }
 
 export const APP = 'com.example.test'

@@ -224,7 +224,7 @@ export class Guard implements AsyncDisposable {
   /** Has the lease end so long from now. @throws LockLostError here, or RequestRefusedError `ERR_LOCK_LOST` by the node */
   async extend(ttlMs: number, signal?: AbortSignal): Promise<void> {
     // Whoever was told that it is lost may have stopped halfway.
-    if (this.lost.aborted) throw this.lost.reason
+    this.lost.throwIfAborted()
     const sentMs = performance.now()
     try {
       const reply = (await this.#act('extend', { ttlMs }, signal)) as GrantReply

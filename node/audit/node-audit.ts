@@ -8,6 +8,7 @@ import {
   ndjsonForm,
   type AuditCounters,
   type AuditSink,
+  type Operation,
   type Outcome,
 } from '../../audit/index.js'
 import type { AppId, Clock } from '../../core/index.js'
@@ -73,6 +74,13 @@ export class NodeAudit implements AsyncDisposable {
     return this.#log.watch({ action: 'state.repair', app: undefined, detail: '{}' }, run, ({ faults }) => ({
       faults: faults.length,
     }))
+  /**
+   * Something else that is done to the state.
+   *
+   * @throws AuditUnavailableError; then nothing was done
+   */
+  act<R>(operation: Operation, run: () => Promise<R>, outcomeOf: (result: R) => Outcome): Promise<R> {
+    return this.#log === undefined ? run() : this.#log.watch(operation, run, outcomeOf)
   }
 
   /** Waits for what is queued, as long as a batch may take. Idempotent. */

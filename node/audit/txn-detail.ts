@@ -1,7 +1,8 @@
-import type { Condition, Operation, Ttl, TxnRequest } from '../../state/index.js'
+import type { Condition, Fence, Operation, Ttl, TxnRequest } from '../../state/index.js'
 
 /** What a transaction asks for, as JSON; values stay the texts that they are. */
-export function renderTxnDetail({ if: conditions, then, else: otherwise, append, requestId }: TxnRequest): string {
+export function renderTxnDetail(request: TxnRequest): string {
+  const { if: conditions, then, else: otherwise, append, requestId, fencedBy } = request
   const parts = [
     `"if":[${conditions.map(renderCondition).join(',')}]`,
     `"then":[${then.map(renderOperation).join(',')}]`,
@@ -9,7 +10,12 @@ export function renderTxnDetail({ if: conditions, then, else: otherwise, append,
     `"append":[${append.map(renderAppend).join(',')}]`,
   ]
   if (requestId !== undefined) parts.push(`"requestId":${JSON.stringify(requestId)}`)
+  if (fencedBy !== undefined) parts.push(`"fencedBy":${renderFence(fencedBy)}`)
   return `{${parts.join(',')}}`
+}
+
+function renderFence({ lock, fence }: Fence): string {
+  return JSON.stringify({ lock, fence: String(fence) })
 }
 
 function renderCondition(condition: Condition): string {
@@ -17,6 +23,7 @@ function renderCondition(condition: Condition): string {
     const { streamNumber, offset } = condition
     return JSON.stringify({ streamNumber, offset })
   }
+  if (condition.kind === 'lock') return renderFence(condition)
   const { key, version, value, exists } = condition
   const plain = JSON.stringify({ key, ...(version === undefined ? {} : { version: String(version) }), exists })
   return value === undefined ? plain : `${plain.slice(0, -1)},"value":${value}}`

@@ -20,6 +20,7 @@ import type { StateSettings } from '../daemon-settings.js'
 import type { NodeAudit } from '../audit/node-audit.js'
 import type { NodeEvents } from '../events/node-events.js'
 import type { DaemonLogger } from '../log-tail.js'
+import { auditedDedup, auditedLocks } from './audited.js'
 import type { StateOfApp, StateService } from './state-service.js'
 
 export interface NodeStateOptions {
@@ -85,8 +86,8 @@ export class NodeState implements StateService, AsyncDisposable {
       txn: (request) => audit.txn(app, request, () => state.txn(request)),
       watch: (text, from, signal) => state.watch(namespaces.prefixOf(text, app), from, signal),
       prefixOf: (text) => namespaces.prefixOf(text, app),
-      locks: state.locks,
-      dedup: state.dedup,
+      locks: auditedLocks(state, audit, app),
+      dedup: auditedDedup(state, audit, app),
     }
   }
 

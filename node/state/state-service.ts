@@ -17,6 +17,12 @@ import type {
   TxnResult,
 } from '../../state/index.js'
 
+/** Locks by their whole names. */
+export type LocksOfApp = Pick<Locks, 'acquire' | 'extend' | 'release' | 'takeBack' | 'whileHeld' | 'find' | 'list'>
+
+/** Things that are done once, by their whole keys. */
+export type DedupOfApp = Pick<Dedup, 'claim' | 'done' | 'abandon'>
+
 /** What the API needs of the state, as one app sees it. Keys are those of the app: without a namespace its own is meant. */
 export interface StateOfApp {
   /** Whose request ids these are; empty for the operator. */
@@ -37,10 +43,8 @@ export interface StateOfApp {
   watch(prefix: string, from: number | undefined, signal: AbortSignal): AsyncGenerator<CommittedChanges>
   /** The whole prefix of some keys. @throws errors of keys and namespaces */
   prefixOf(text: string): string
-  /** Their names are whole keys. */
-  readonly locks: Locks
-  /** Its keys are whole. */
-  readonly dedup: Dedup
+  readonly locks: LocksOfApp
+  readonly dedup: DedupOfApp
 }
 
 /** The state of the node for its API. */

@@ -162,7 +162,7 @@ t.test('the client and the command line work on the entries of a node', async (t
       const claim = await client.state.dedup.claim('once/2')
       return claim.done === undefined && claim.attempt === 2
     })
-    await t.rejects(client.state.dedup.done(token), { wireCode: 'ERR_FENCED' })
+    await t.rejects(client.state.dedup.done(token), { code: 'ERR_REQUEST_REFUSED', wireCode: 'ERR_FENCED' })
     t.equal(await client.state.dedup.abandon(token), false)
   })
 

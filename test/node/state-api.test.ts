@@ -448,6 +448,30 @@ t.test('the audit keeps what was done in a stream that only operators see', asyn
     t.equal(first.next, 2)
     const lines = JSON.stringify(await api.check('GET', '/api/millrace/v1/audit?after=2', { socketPath }))
     t.match(lines, /"succeeded":false/)
+    const post = async (path: string, body: object): Promise<Json> =>
+      JSON.parse((await app.post(`${STATE}/${path}`, body)).text) as Json
+    const { fence } = await post('locks/jobs/acquire', { ttlMs: 60_000 })
+    await post('txn', { then: [], fencedBy: { lock: 'jobs', fence } })
+    await post('locks/jobs/release', { fence })
+    const { token } = await post('dedup/claim', { key: `mail/${String(life)}` })
+    await post('dedup/done', { token, result: 'secret' })
+    const all = (await api.check('GET', '/api/millrace/v1/audit?limit=1000', { socketPath })) as typeof first
+    const about = { lock: 'com.example.test/jobs', fence }
+    t.match(
+      all.records.slice(-10).map(({ record }) => record),
+      [
+        { action: 'state.lock.acquire', operation: { lock: about.lock, mode: 'write' } },
+        { outcome: { fence } },
+        { action: 'state.txn', operation: { fencedBy: about } },
+        { outcome: { succeeded: true } },
+        { action: 'state.lock.release', operation: about },
+        { outcome: { released: true } },
+        { action: 'state.dedup.claim', operation: { key: `com.example.test/mail/${String(life)}` } },
+        { outcome: { claim: String(token).split(':')[0] } },
+        { action: 'state.dedup.done', operation: { value: '[redacted]' } },
+        { type: 'outcome' },
+      ],
+    )
     await daemon.close()
   }
 })

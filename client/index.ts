@@ -48,6 +48,7 @@ export type { RouteReport } from './routes.js'
 export type { PlatformSocket, SocketChannel } from './socket-channel.js'
 export { Guard, LocksClient, type LockHolder, type LockInfo, type LockOptions } from './locks.js'
 export { DedupClient, type Claim, type DedupOptions } from './dedup.js'
+export { RateLimitsClient, type AllTaken, type RateLimit, type RateLimitPart, type Taken } from './rate-limits.js'
 export { StateClient, type StateWrite } from './state.js'
 export type {
   FencedBy,

@@ -4,6 +4,7 @@ import { RequestRefusedError } from './errors.js'
 import { followOverHttp } from './http-answer.js'
 import { splitLines } from './lines.js'
 import { LocksClient } from './locks.js'
+import { RateLimitsClient } from './rate-limits.js'
 import type { Requests } from './requests.js'
 import { DEFAULT_PAUSES, retryPauseMs } from './retry.js'
 import type {
@@ -48,11 +49,13 @@ export interface StateWrite {
 export class StateClient {
   readonly lock: LocksClient
   readonly dedup: DedupClient
+  readonly limits: RateLimitsClient
   readonly #requests: Requests
 
   constructor(requests: Requests) {
     this.lock = new LocksClient(requests)
     this.dedup = new DedupClient(requests)
+    this.limits = new RateLimitsClient(requests)
     this.#requests = requests
   }
 

@@ -37,7 +37,9 @@ export {
   type LockRequest,
   type LockWaiter,
 } from './lock-types.js'
+export type { LimitAlign, LimitPart, TakeAnswer, TakeRequest } from './limit-types.js'
 export { Namespaces } from './namespaces.js'
+export type { RateLimits } from './rate-limits.js'
 export type { Page, ScanRequest } from './scan.js'
 export type { RecordTable, TableCommit, TableWrite } from './record-table.js'
 export { openRemoteBackend, remoteBackend, type OpenBackend, type RemoteBackendOptions } from './remote-backend.js'

@@ -1,3 +1,5 @@
+import type { LimitPart } from './limit-types.js'
+
 /**
  * Keys of the records of the state: one byte for the kind, then
  *
@@ -10,6 +12,7 @@
  *     0x28 app 0x00 key             what was appended under an idempotency key
  *     0x30 name                     who has a lock
  *     0x31 key                      who does something once, or its result
+ *     0x32 align window name        what was taken of a limit
  *     0x70 number                   copy of part of a commit to a table elsewhere; only in the node's own store
  */
 export const RECORD = {
@@ -22,13 +25,17 @@ export const RECORD = {
   appended: 0x28,
   lock: 0x30,
   dedup: 0x31,
+  limit: 0x32,
   intent: 0x70,
 } as const
 
 export const HEAD_KEY = Buffer.of(RECORD.head)
 
-/** Bytes of a deadline in a key: a double, whose bytes have the order of the times after 1970. */
-const DEADLINE_BYTES = 8
+/** Bytes of a number in a key: a double. */
+const NUMBER_BYTES = 8
+
+/** Bytes of a deadline in a key, which have the order of the times after 1970. */
+const DEADLINE_BYTES = NUMBER_BYTES
 
 export function entryKey(key: string): Buffer {
   return tagged(RECORD.entry, Buffer.from(key))
@@ -105,6 +112,14 @@ export function nameOfLock(record: Buffer): string {
 
 export function dedupKey(key: string): Buffer {
   return tagged(RECORD.dedup, Buffer.from(key))
+}
+
+/** Limits of other windows are other limits: what was counted for one says nothing of the other. */
+export function limitKey({ name, windowMs, align }: LimitPart): Buffer {
+  const window = Buffer.allocUnsafe(1 + NUMBER_BYTES)
+  window[0] = align === 'epoch' ? 0 : 1
+  window.writeDoubleBE(windowMs, 1)
+  return tagged(RECORD.limit, Buffer.concat([window, Buffer.from(name)]))
 }
 
 /** The range of all locks whose names begin like this. */

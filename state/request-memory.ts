@@ -9,9 +9,9 @@ const MAX_ANSWER = 16 * 1024
 
 /** What was answered to a request id, if it is known. */
 export function recallAnswer(draft: Draft, app: string, id: string): TxnResult | undefined {
-  const stored = draft.record(requestKey(app, id))
-  if (stored === undefined) return undefined
-  const { results, ...answer } = JSON.parse(stored.text) as TxnResult
+  const text = recall(draft, app, id)
+  if (text === undefined) return undefined
+  const { results, ...answer } = JSON.parse(text) as TxnResult
   return { ...answer, results: results.map((result) => completed(draft, result)) }
 }
 
@@ -29,15 +29,24 @@ function completed(draft: Draft, result: OperationResult): OperationResult {
 
 /** Has later requests with this id get the same answer. */
 export function rememberAnswer(draft: Draft, app: string, id: string, answer: TxnResult): void {
+  const text = JSON.stringify(answer)
+  remember(draft, app, id, text.length <= MAX_ANSWER ? text : JSON.stringify(withoutValues(answer)))
+}
+
+/** What is remembered of a request. */
+export function recall(draft: Draft, app: string, id: string): string | undefined {
+  return draft.record(requestKey(app, id))?.text
+}
+
+/** Remembers something of a request, for a day and as long as it is among the newest of the app. */
+export function remember(draft: Draft, app: string, id: string, text: string): void {
   const { view, time } = draft
   const key = requestKey(app, id)
   const before = view.get(key)
   if (before === undefined) countRequests(draft, app, 1)
   else dropFromOrder(draft, app, id, decodeStored(before))
   const lifetime = time.lifetime(REMEMBERED_MS)
-  const text = JSON.stringify(answer)
-  const kept = text.length <= MAX_ANSWER ? text : JSON.stringify(withoutValues(answer))
-  view.put(key, encodeStored({ version: 0, lifetime, text: kept }))
+  view.put(key, encodeStored({ version: 0, lifetime, text }))
   view.put(requestOrderKey(app, lifetime.runDeadlineMs, id), NOTHING)
 }
 

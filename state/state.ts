@@ -10,6 +10,7 @@ import { Draft } from './draft.js'
 import { exportItems, type ExportRequest } from './export.js'
 import { FencedError, LockLostError } from './errors.js'
 import { Locks } from './locks.js'
+import { RateLimits } from './rate-limits.js'
 import { entryKey, HEAD_KEY } from './record-keys.js'
 import { decodeHead, decodeStored, encodeHead, FIRST_HEAD, type Head } from './records.js'
 import { isMendable, repairRecords } from './repair.js'
@@ -89,6 +90,7 @@ const OVERHEAD = 256
 export class State implements AsyncDisposable {
   readonly locks: Locks
   readonly dedup: Dedup
+  readonly limits: RateLimits
   readonly #options: StateOptions
   readonly #time: StateTime
   readonly #log: ChangeLog
@@ -111,6 +113,7 @@ export class State implements AsyncDisposable {
     this.#sweeper = new Sweeper({ records: backend.records, time, logger, change, everyMs: sweepMs })
     this.locks = new Locks({ records: backend.records, time, logger, change })
     this.dedup = new Dedup(change)
+    this.limits = new RateLimits(backend.records, change)
   }
 
   /** Notes that a run begins, from where on its records expire by the monotonic clock. */

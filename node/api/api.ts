@@ -22,6 +22,7 @@ import { DEFAULT_TIMERS, type AccessRules, type ApiOptions } from './options.js'
 import { addQueryRoutes } from './query-routes.js'
 import { Routes } from './routes.js'
 import { addDedupRoutes } from './dedup-routes.js'
+import { addLimitRoutes } from './limit-routes.js'
 import { addLockRoutes } from './lock-routes.js'
 import { addStateRoutes } from './state-routes.js'
 import { addStateTransferRoutes } from './state-transfer-routes.js'
@@ -85,6 +86,7 @@ function allRoutes(): Routes {
     addAuditRoutes,
     addLockRoutes,
     addDedupRoutes,
+    addLimitRoutes,
     addIngestRoutes,
     addNodeRoutes,
     addBlobRoutes,

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { ErrorBody } from './additions.js'
 import { AbandonReply, ClaimReply, DoneReply } from './dedup-routes.js'
+import { RefundReply, TakeReply } from './limit-routes.js'
 import { GrantReply, LocksReply, ReleaseReply } from './lock-routes.js'
 import { APP, inUrl, items, json, OPERATOR, OWNER, reference, refusals, type Part } from './openapi-parts.js'
 import { exactly, integer } from './reply-schemas.js'
@@ -161,6 +162,32 @@ const DoneBody = exactly(
   'What became of it',
 )
 
+const Count = Type.Integer({ minimum: 0 })
+
+const TakeBody = exactly(
+  {
+    limits: Type.Array(
+      exactly(
+        {
+          name: Type.String({ description: 'Without a namespace that of the app' }),
+          n: Type.Optional(Count),
+          max: Count,
+          windowMs: Ms(1, 'Length of the window'),
+          align: Type.Optional(
+            Type.Union([Type.Literal('epoch'), Type.Literal('sliding')], { description: 'By default `sliding`' }),
+          ),
+        },
+        'How much of which limit; `n` is 1 by default, and at most `max`',
+      ),
+      { minItems: 1, maxItems: 64 },
+    ),
+    requestId: Type.Optional(Type.String({ description: 'A second request with it gets the first answer' })),
+  },
+  'What is wanted',
+)
+
+const TakeToken = { token: Type.String({ description: 'As `take` has answered' }) }
+
 const GrantLine = Type.Union(
   [
     exactly({ type: Type.Literal('granted'), ...GrantReply.properties }, 'The first line'),
@@ -263,6 +290,7 @@ export function statePaths(): Part {
     ...transferPaths(),
     ...lockPaths(),
     ...dedupPaths(),
+    ...limitPaths(),
     '/api/millrace/v1/events/publish': {
       post: {
         operationId: 'publishConditionally',
@@ -369,6 +397,20 @@ function dedupPaths(): Part {
     }),
     [`${path}/abandon`]: action('stateDedupAbandon', 'Lets somebody else try', exactly(Token, 'Which claim'), {
       200: json(AbandonReply),
+    }),
+  }
+}
+
+function limitPaths(): Part {
+  const path = '/api/millrace/v1/state/limits'
+  return {
+    [`${path}/take`]: action('stateLimitsTake', 'Takes from one or more limits, all or nothing', TakeBody, {
+      200: json(TakeReply),
+      507: reference('Error'),
+    }),
+    [`${path}/refund`]: action('stateLimitsRefund', 'Gives back what was taken', exactly(TakeToken, 'Which take'), {
+      200: json(RefundReply),
+      507: reference('Error'),
     }),
   }
 }

@@ -1,7 +1,7 @@
 import type { AppId } from '../../core/index.js'
 import type { ClaimAnswer, ClaimToken, Fence, State } from '../../state/index.js'
 import type { NodeAudit } from '../audit/node-audit.js'
-import type { DedupOfApp, LocksOfApp } from './state-service.js'
+import type { DedupOfApp, LimitsOfApp, LocksOfApp } from './state-service.js'
 
 /** Locks, and a record of who has got, prolonged and released which. */
 export function auditedLocks({ locks }: State, audit: NodeAudit, app: AppId | undefined): LocksOfApp {
@@ -57,6 +57,27 @@ export function auditedDedup({ dedup }: State, audit: NodeAudit, app: AppId | un
         { action: 'state.dedup.abandon', app, detail: about(token) },
         () => dedup.abandon(token),
         (abandoned) => ({ abandoned }),
+      ),
+  }
+}
+
+/** Limits, and a record of who has taken and given back how much. */
+export function auditedLimits({ limits }: State, audit: NodeAudit, app: AppId | undefined): LimitsOfApp {
+  return {
+    take: (request) => {
+      const { parts, requestId } = request
+      const operation = { action: 'state.limits.take', app, detail: JSON.stringify({ limits: parts, requestId }) }
+      return audit.act(
+        operation,
+        () => limits.take(request),
+        ({ ok }) => ({ ok }),
+      )
+    },
+    refund: (owner, requestId) =>
+      audit.act(
+        { action: 'state.limits.refund', app, detail: JSON.stringify({ requestId }) },
+        () => limits.refund(owner, requestId),
+        (refunded) => ({ refunded }),
       ),
   }
 }

@@ -20,7 +20,7 @@ import type { StateSettings } from '../daemon-settings.js'
 import type { NodeAudit } from '../audit/node-audit.js'
 import type { NodeEvents } from '../events/node-events.js'
 import type { DaemonLogger } from '../log-tail.js'
-import { auditedDedup, auditedLocks } from './audited.js'
+import { auditedDedup, auditedLimits, auditedLocks } from './audited.js'
 import type { StateOfApp, StateService } from './state-service.js'
 
 export interface NodeStateOptions {
@@ -88,6 +88,7 @@ export class NodeState implements StateService, AsyncDisposable {
       prefixOf: (text) => namespaces.prefixOf(text, app),
       locks: auditedLocks(state, audit, app),
       dedup: auditedDedup(state, audit, app),
+      limits: auditedLimits(state, audit, app),
     }
   }
 

@@ -12,6 +12,7 @@ import type {
   Locks,
   Page,
   StateCheck,
+  RateLimits,
   StateInfo,
   TxnRequest,
   TxnResult,
@@ -22,6 +23,9 @@ export type LocksOfApp = Pick<Locks, 'acquire' | 'extend' | 'release' | 'takeBac
 
 /** Things that are done once, by their whole keys. */
 export type DedupOfApp = Pick<Dedup, 'claim' | 'done' | 'abandon'>
+
+/** Limits by their whole names. */
+export type LimitsOfApp = Pick<RateLimits, 'take' | 'refund'>
 
 /** What the API needs of the state, as one app sees it. Keys are those of the app: without a namespace its own is meant. */
 export interface StateOfApp {
@@ -45,6 +49,7 @@ export interface StateOfApp {
   prefixOf(text: string): string
   readonly locks: LocksOfApp
   readonly dedup: DedupOfApp
+  readonly limits: LimitsOfApp
 }
 
 /** The state of the node for its API. */

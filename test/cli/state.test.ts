@@ -166,6 +166,24 @@ t.test('the client and the command line work on the entries of a node', async (t
     t.equal(await client.state.dedup.abandon(token), false)
   })
 
+  await t.test('rate limits of the client', async (t) => {
+    const client = new Client(nodeTransport({ url: daemon.url }), APP)
+    t.teardown(() => {
+      client.close()
+    })
+    const { limits } = client.state
+    const limit = { max: 5, windowMs: 86_400_000 }
+    const { token = '', ...first } = await limits.take('mail/a', 3, limit)
+    t.same(first, { ok: true, used: 3, retryAfterMs: 0 })
+    t.match(await limits.take('mail/a', 3, limit), { ok: false, used: 3, token: undefined })
+    t.equal(await limits.refund(token), true)
+    const both = await limits.takeAll([
+      { name: 'mail/a', n: 3, ...limit },
+      { name: 'mail/b', ...limit, align: 'epoch' },
+    ])
+    t.match(both, { ok: true, limits: [{ used: 3 }, { used: 1 }] })
+  })
+
   await t.test(
     'a watch goes on over a restart of the node, and a write whose answer is lost is done once',
     async (t) => {

@@ -346,6 +346,47 @@ t.test('something is claimed, done once and told of afterwards', async (t) => {
   t.match(await dedup('done', { token: '1:com.example.other/a/b' }), { code: 'ERR_STATE_FORBIDDEN' })
 })
 
+t.test('limits are taken from at once or not at all, and given back', async (t) => {
+  const { call } = await start(t)
+  const limits = (action: string, body: unknown): Promise<Json> => call('POST', `${STATE}/limits/${action}`, body)
+  const all = { name: 'mail/all', max: 3, windowMs: 86_400_000, align: 'epoch' }
+  const one = { name: 'mail/one', n: 2, max: 2, windowMs: 86_400_000 }
+  const name = 'com.example.test/mail/all'
+  t.same(await limits('take', { limits: [all] }), {
+    ok: true,
+    retryAfterMs: 0,
+    limits: [{ name, used: 1, retryAfterMs: 0 }],
+  })
+  const { token } = await limits('take', { limits: [all, one], requestId: 'r' })
+  t.equal(token, 'r')
+  t.match(await limits('take', { limits: [all, one], requestId: 'r' }), { ok: true, token })
+  t.match(await limits('take', { limits: [all, one] }), {
+    ok: false,
+    limits: [{ used: 2, retryAfterMs: 0 }, { used: 2 }],
+  })
+  t.same(await limits('refund', { token }), { refunded: true })
+  t.same(await limits('refund', { token }), { refunded: false })
+  t.match(await limits('take', { limits: [one, { ...all, n: 0 }] }), { ok: true, limits: [{ used: 2 }, { used: 1 }] })
+  const wrong: [string, unknown][] = [
+    ['take', {}],
+    ['take', { limits: [] }],
+    ['take', { limits: [all, all] }],
+    ['take', { limits: [{ ...all, n: 4 }] }],
+    ['take', { limits: [{ ...all, n: 0.5 }] }],
+    ['take', { limits: [{ ...all, windowMs: 0 }] }],
+    ['take', { limits: [{ ...all, align: 'day' }] }],
+    ['take', { limits: [{ name: 'mail/all', max: 3 }] }],
+    ['take', { limits: Array.from({ length: 65 }, (_, at) => ({ ...all, name: `mail/${String(at)}` })) }],
+    ['refund', {}],
+  ]
+  for (const [action, body] of wrong) {
+    t.match(await limits(action, body), { code: 'ERR_BAD_REQUEST' }, JSON.stringify(body).slice(0, 80))
+  }
+  t.match(await limits('take', { limits: [{ ...all, name: 'com.example.other/a/b' }] }), {
+    code: 'ERR_STATE_FORBIDDEN',
+  })
+})
+
 t.test('a lock that is bound to a connection goes with it, and so does the turn of somebody who waits', async (t) => {
   const { url, app, call } = await start(t)
   const ask = (body: Json) => {
@@ -455,10 +496,15 @@ t.test('the audit keeps what was done in a stream that only operators see', asyn
     await post('locks/jobs/release', { fence })
     const { token } = await post('dedup/claim', { key: `mail/${String(life)}` })
     await post('dedup/done', { token, result: 'secret' })
+    await post('limits/take', {
+      limits: [{ name: 'mail/all', max: 9, windowMs: 1 }],
+      requestId: `take-${String(life)}`,
+    })
+    await post('limits/refund', { token: `take-${String(life)}` })
     const all = (await api.check('GET', '/api/millrace/v1/audit?limit=1000', { socketPath })) as typeof first
     const about = { lock: 'com.example.test/jobs', fence }
     t.match(
-      all.records.slice(-10).map(({ record }) => record),
+      all.records.slice(-14).map(({ record }) => record),
       [
         { action: 'state.lock.acquire', operation: { lock: about.lock, mode: 'write' } },
         { outcome: { fence } },
@@ -470,6 +516,10 @@ t.test('the audit keeps what was done in a stream that only operators see', asyn
         { outcome: { claim: String(token).split(':')[0] } },
         { action: 'state.dedup.done', operation: { value: '[redacted]' } },
         { type: 'outcome' },
+        { action: 'state.limits.take', operation: { limits: [{ name: 'com.example.test/mail/all', n: 1 }] } },
+        { outcome: { ok: true } },
+        { action: 'state.limits.refund', operation: { requestId: `take-${String(life)}` } },
+        { outcome: { refunded: true } },
       ],
     )
     await daemon.close()

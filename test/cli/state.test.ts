@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import {
   Client,
@@ -10,6 +13,8 @@ import {
 import { nodeTransport } from '../../client/node.js'
 import { App } from '../support/app.js'
 import { DaemonProcess } from '../support/daemon.js'
+import type { HolderReport } from '../support/lock-holder-child.js'
+import { plainNode } from '../support/plain-node.js'
 import { runMillrace } from '../support/run-millrace.js'
 import { until } from '../support/store.js'
 
@@ -137,6 +142,27 @@ t.test('the client and the command line work on the entries of a node', async (t
       idle.lost.addEventListener('abort', resolve)
     })
     await t.rejects(idle.extend(2000), { code: 'ERR_LOCK_LOST' })
+  })
+
+  await t.test('a holder that was paused beyond its lease changes nothing when it goes on', async (t) => {
+    const client = new Client(nodeTransport({ url: daemon.url }), APP)
+    const path = fileURLToPath(new URL('../support/lock-holder-child.js', import.meta.url))
+    const holder = spawn(...plainNode([path, daemon.url]), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    t.teardown(() => {
+      holder.kill('SIGKILL')
+      client.close()
+    })
+    const told = async () => ((await once(holder, 'message')) as [HolderReport])[0]
+    t.match(await told(), { kind: 'granted', fence: /^[0-9]+$/ })
+    holder.kill('SIGSTOP')
+    const guard = await client.state.lock.acquire('paused', { ttlMs: 600_000 })
+    await client.state.set('paused/by', 'other', { fencedBy: guard.fencedBy })
+    const answer = told()
+    holder.kill('SIGCONT')
+    holder.send('write')
+    t.match(await answer, { kind: 'written', code: 'ERR_FENCED' })
+    t.match(await client.state.get('paused/by'), { value: 'other' })
+    t.equal(await guard.release(), true)
   })
 
   await t.test('things that are done once', async (t) => {

@@ -1,7 +1,8 @@
-import { NodeUnreachableError, OutcomeUnknownError } from './errors.js'
+import { NodeUnreachableError, OutcomeUnknownError, type RequestRefusedError } from './errors.js'
 import type { Requests } from './requests.js'
 import { DEFAULT_PAUSES, retryPauseMs } from './retry.js'
 import { pause } from './unless-aborted.js'
+import { mayPass } from './wire-errors.js'
 
 /** How long a write whose answer got lost is asked for again, milliseconds. */
 const PATIENCE_MS = 30_000
@@ -14,18 +15,24 @@ export async function askAgain(
   signal: AbortSignal | undefined,
 ): Promise<unknown> {
   const deadline = performance.now() + PATIENCE_MS
-  let wasSent = false
+  let mayBeDone = false
   for (let failures = 1; ; failures++) {
     try {
       return await requests.askJson('POST', path, body, signal)
     } catch (error) {
-      if (!(error instanceof NodeUnreachableError) || signal?.aborted) throw error
-      wasSent ||= !error.neverSent
-      if (!wasSent) throw error
+      if (!mayPass(error) || signal?.aborted) throw error
+      mayBeDone ||= isUnknown(error)
+      // What is refused later says nothing about what came before.
+      if (!mayBeDone) throw error
       if (performance.now() > deadline) throw new OutcomeUnknownError(error, 'whether the write was done is not known')
       await pause(retryPauseMs(failures, DEFAULT_PAUSES, Math.random()), signal ?? new AbortController().signal)
     }
   }
+}
+
+/** Whether it may have been done though nobody said so. */
+function isUnknown(error: NodeUnreachableError | RequestRefusedError): boolean {
+  return error instanceof NodeUnreachableError ? !error.neverSent : error.wireCode === 'ERR_OUTCOME_UNKNOWN'
 }
 
 /** 128 random bits; also where `crypto.randomUUID` is only for pages that came encrypted. */

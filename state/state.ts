@@ -293,12 +293,16 @@ export class State implements AsyncDisposable {
   async #shutdown(): Promise<void> {
     this.#closing.abort()
     this.locks.close()
-    // What has ended does not go on behind the restart, whatever the wall clock says then. Should this fail, it is as if the
-    // node were killed.
-    await this.#sweeper.stop()
     const { backend, maxBytes } = this.#options
     const draft = (view: StateView): Draft => new Draft(view, this.#time, maxBytes)
-    await noteTime(backend.records, draft).catch(() => undefined)
+    try {
+      // What has ended does not go on behind the restart, whatever the wall clock says then.
+      await this.#sweeper.stop()
+      await noteTime(backend.records, draft)
+    } catch (error) {
+      // It is then as if the node were killed, which loses nothing.
+      this.#options.logger.warn({ err: error }, 'what of the state has expired could not be taken away at the end')
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

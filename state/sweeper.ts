@@ -51,10 +51,10 @@ export class Sweeper {
     this.#timer.unref()
   }
 
-  /** Leaves nothing behind that is expired. */
+  /** Leaves nothing behind that is expired. @throws errors of the store */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    await this.sweep().catch(() => undefined)
+    await this.sweep()
   }
 
   /** Calls that overlap are done one after the other. */

@@ -104,8 +104,11 @@ function added(buckets: readonly Bucket[], index: number, count: number): readon
 
 /** Oldest first. */
 function store(draft: Draft, part: LimitPart, buckets: readonly Bucket[]): void {
+  const { nowMs } = draft.time
   // A sliding window reaches into one part more. By the clock of the run alone: that of the wall may have been set.
-  const lifetime = runLifetime(draft.time, part.windowMs + bucketMs(part))
+  const ttlMs =
+    part.align === 'epoch' ? (indexAt(part, nowMs) + 1) * part.windowMs - nowMs : part.windowMs + bucketMs(part)
+  const lifetime = runLifetime(draft.time, Math.max(1, ttlMs))
   draft.keep(limitKey(part), JSON.stringify(buckets), lifetime)
 }
 

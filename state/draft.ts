@@ -138,10 +138,8 @@ export class Draft {
   }
 
   putHead(changed: Partial<Head>): void {
-    const { wallMs, nowMs, run } = this.time
-    // What has ended by the one clock or the other must not go on in the next run.
-    const lastMs = Math.max(wallMs, nowMs)
-    this.view.put(HEAD_KEY, encodeHead({ ...this.#head, wallMs: lastMs, run, ...changed }))
+    const { wallMs, run } = this.time
+    this.view.put(HEAD_KEY, encodeHead({ ...this.#head, wallMs, run, ...changed }))
   }
 
   #count(record: Buffer, old: Stored | undefined, next: Stored | undefined): void {

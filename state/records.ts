@@ -7,7 +7,7 @@ export interface Head {
   /** Keys and values of all entries. */
   readonly bytes: number
   readonly entries: number
-  /** Milliseconds since 1970 at the newest commit: by the wall clock, or by that of the run if it is ahead. */
+  /** The wall clock at the newest commit, milliseconds since 1970. */
   readonly wallMs: number
   /** Counts the openings of the state. */
   readonly run: number

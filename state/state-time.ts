@@ -23,7 +23,7 @@ export class StateTime {
   readonly #startWallMs: number
   readonly #startMonotonicMs: number
 
-  /** @param lastWallMs the time at the last commit of the run before */
+  /** @param lastWallMs the wall clock at the last commit of the run before */
   constructor(clock: Clock, run: number, lastWallMs: number) {
     const wallMs = clock.nowMicros() / 1000
     this.run = run

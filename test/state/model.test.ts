@@ -19,6 +19,8 @@ interface Life {
   readonly wallDeadlineMs: number
   /** By the monotonic clock of the present run. */
   readonly deadlineMs: number
+  /** Of an earlier run: whether it is over is for the wall clock to say. */
+  readonly isOld?: boolean
 }
 
 /** The newest grant of the lock, ended or not. */
@@ -74,18 +76,21 @@ class Model {
   }
 
   /**
-   * Only the wall clock knows how long the node was down, and it may be wrong. What had ended when the node stopped does
-   * not go on; one that was killed could not note how late it was.
+   * Only the wall clock knows how long the node was down, and it may be wrong. What was written in the run that stopped, and
+   * had ended then, does not go on; a node that is killed can take nothing away.
+   *
+   * @param kept keys that are stored
    */
-  restart(isCrash: boolean): void {
+  restart(isCrash: boolean, kept: ReadonlySet<string>): void {
     const { clock } = this
     const wallMs = Math.max(clock.wallMs, this.lastWallMs)
     for (const [key, { life, ...entry }] of this.entries) {
       if (life === undefined) continue
       const remaining = Math.min(Math.max(life.wallDeadlineMs - wallMs, 0), life.ttlMs)
       const isOver = this.get(key) === undefined
-      if (isOver && !isCrash) this.entries.delete(key)
-      else this.entries.set(key, { ...entry, life: { ...life, deadlineMs: clock.ms + remaining } })
+      const isGone = isOver && !isCrash && (life.isOld !== true || !kept.has(key))
+      if (isGone) this.entries.delete(key)
+      else this.entries.set(key, { ...entry, life: { ...life, deadlineMs: clock.ms + remaining, isOld: true } })
     }
   }
 
@@ -300,6 +305,12 @@ function codeOf(error: unknown): unknown {
   return (error as { code: unknown }).code
 }
 
+/** Keys of all entries that are stored, expired or not. */
+async function keptKeys({ opened }: Real): Promise<ReadonlySet<string>> {
+  const page = await opened.store.state.page({ gte: Buffer.of(0x10), lt: Buffer.of(0x11), limit: 100 })
+  return new Set(page.map(([key]) => key.toString('utf8', 1)))
+}
+
 class Restart implements Command {
   readonly jumpMs: number
   readonly isCrash: boolean
@@ -318,7 +329,7 @@ class Restart implements Command {
     real.opened = await openTestStore(real.path, { sync: 'os' })
     const head = decodeHead(await real.opened.store.state.get(HEAD_KEY))
     model.lastWallMs = head.wallMs
-    model.restart(this.isCrash)
+    model.restart(this.isCrash, await keptKeys(real))
     // What is swept at the end takes a revision.
     if (!this.isCrash && head.revision > model.revision) model.revision = head.revision
     real.state = await openState(real.opened.store, model.clock)
@@ -358,9 +369,7 @@ class Sweep implements Command {
     if (head.revision < model.revision) throw new Error('a sweep went back')
     if (head.revision > model.revision) model.changed = head.revision
     model.revision = head.revision
-    const kept = new Set<string>()
-    const page = await real.opened.store.state.page({ gte: Buffer.of(0x10), lt: Buffer.of(0x11), limit: 100 })
-    for (const [key] of page) kept.add(key.toString('utf8', 1))
+    const kept = await keptKeys(real)
     for (const key of model.entries.keys())
       if (!kept.has(key)) {
         if (model.get(key) !== undefined) throw new Error(`${key} was swept too early`)

@@ -255,30 +255,6 @@ export class StateClient {
   async compact(signal?: AbortSignal): Promise<void> {
     await this.#requests.askJson('POST', `${BASE}/compact`, undefined, signal)
   }
-
-  /** The request id makes it safe to ask again. */
-  async #ask(body: string, signal: AbortSignal | undefined): Promise<unknown> {
-    const deadline = performance.now() + PATIENCE_MS
-    let mayBeDone = false
-    for (let failures = 1; ; failures++) {
-      try {
-        return await this.#requests.askJson('POST', `${BASE}/txn`, body, signal)
-      } catch (error) {
-        if (!mayPass(error) || signal?.aborted) throw error
-        mayBeDone ||= isUnknown(error)
-        // What is refused later says nothing about what came before.
-        if (!mayBeDone) throw error
-        if (performance.now() > deadline)
-          throw new OutcomeUnknownError(error, 'whether the write was done is not known')
-        await pause(retryPauseMs(failures, DEFAULT_PAUSES, Math.random()), signal ?? new AbortController().signal)
-      }
-    }
-  }
-}
-
-/** Whether the write may have been done all the same. */
-function isUnknown(error: NodeUnreachableError | RequestRefusedError): boolean {
-  return error instanceof NodeUnreachableError ? !error.neverSent : error.wireCode === 'ERR_OUTCOME_UNKNOWN'
 }
 
 /** Versions and numbers of counters go as decimals, since JSON numbers of many programs end at 2^53. */

@@ -278,6 +278,9 @@ const NAMES: Readonly<Record<number, string>> = {
   [RECORD.requestOrder]: 'index of the answers of',
   [RECORD.requestCount]: 'count of the answers of',
   [RECORD.appended]: 'idempotency key',
+  [RECORD.lock]: 'lock',
+  [RECORD.dedup]: 'claim of',
+  [RECORD.limit]: 'limit',
 }
 
 function nameOf(record: Buffer): string {

@@ -11,7 +11,19 @@ import { formatBytes, formatCount, formatTime } from '../units.js'
 import { unknownAction } from '../unknown-action.js'
 import { UsageError } from '../usage-error.js'
 
-const ACTIONS = ['ls', 'get', 'set', 'delete', 'watch', 'locks', 'info', 'export', 'import', 'verify', 'compact'] as const
+const ACTIONS = [
+  'ls',
+  'get',
+  'set',
+  'delete',
+  'watch',
+  'locks',
+  'info',
+  'export',
+  'import',
+  'verify',
+  'compact',
+] as const
 
 type Action = (typeof ACTIONS)[number]
 

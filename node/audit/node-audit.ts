@@ -74,6 +74,8 @@ export class NodeAudit implements AsyncDisposable {
     return this.#log.watch({ action: 'state.repair', app: undefined, detail: '{}' }, run, ({ faults }) => ({
       faults: faults.length,
     }))
+  }
+
   /**
    * Something else that is done to the state.
    *

@@ -235,6 +235,12 @@ t.test('whichever record is damaged or gone, a repair makes the state whole and 
     const requestId = `r${String(fills++)}`
     await txn(node.state, { then: [set('n/a', 1, { ttlMs: 10_000 }), set('n/b', 2)], requestId })
     await txn(node.state, { append: [append([event(1)], [], 'e')] })
+    const other = { app: APP, requestId: undefined }
+    const lease = { ...other, name: 'n/lock', ttlMs: 10_000, mode: 'read', owner: 'x' } as const
+    await node.state.locks.acquire(lease, 0, new AbortController().signal)
+    await node.state.dedup.claim({ ...other, key: 'n/once', windowMs: 10_000, staleMs: 10_000 })
+    const part = { name: 'n/limit', n: 1, max: 1000, windowMs: 10_000, align: 'sliding' } as const
+    await node.state.limits.take({ ...other, parts: [part] })
   }
   await fill()
   // Those for tables elsewhere are not in a state that is kept here.

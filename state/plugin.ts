@@ -15,8 +15,16 @@ export async function loadPlugin<M>({ backend, packageName, range, load }: Plugi
     return await load()
   } catch (error) {
     // What the package itself lacks, or does wrong, is told as it is.
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
-    if (!isMissing || !error.message.includes(`'${packageName}'`)) throw error
+    const isMissing = error instanceof Error && isNotFound(error) && error.message.includes(`'${packageName}'`)
+    if (!isMissing) throw error
     throw new StatePluginMissingError(backend, packageName, range, error)
   }
+}
+
+/** Where hooks load modules, as tools for tracing do, the error comes without its code. */
+function isNotFound(error: Error): boolean {
+  return (
+    ('code' in error && error.code === 'ERR_MODULE_NOT_FOUND') ||
+    /^Cannot find (?:package|module) '/.test(error.message)
+  )
 }

@@ -227,9 +227,13 @@ void t.test('the client says with quality values what it likes best', async (t) 
 void t.test('comments keep a silent event stream alive, and an error in its middle is its last event', async (t) => {
   const node = await startApi(t, { timers: { keepAliveMs: 20 } })
   const headers = { authorization: `Bearer ${node.token}`, ...EVENT_STREAM }
-  const ask1 = (path: string, body: string, ms?: number) =>
-    ask(node.url, `${V2}/${path}`, { method: 'POST', headers, body, ...(ms === undefined ? {} : { ms }) })
-  const live = await ask1('subscribe', '{"query":"FROM \'a\'"}', 200)
+  const ask1 = (path: string, body: string, until = (_: string) => false) =>
+    ask(node.url, `${V2}/${path}`, { method: 'POST', headers, body, until })
+  const hasComments = (text: string): boolean => {
+    const read = new SourceParser()
+    return [...read.push(text)].length > 0 && read.comments > 1
+  }
+  const live = await ask1('subscribe', '{"query":"FROM \'a\'"}', hasComments)
   const parser = new SourceParser()
   t.equal([...parser.push(live.text)].length, 1, 'comments are no events')
   t.equal(parser.retry, 2000)
